@@ -1,0 +1,1 @@
+//! The vocabulary that crosses the queue, the store, and the configuration of usher.

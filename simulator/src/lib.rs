@@ -1,0 +1,1 @@
+//! Stateful fakes of the vendors' APIs that enforce the documented rules.

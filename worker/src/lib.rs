@@ -1,0 +1,1 @@
+//! Everything that carries usher's work out: resolve, lease, pace, apply, classify, decide.
