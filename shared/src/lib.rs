@@ -1,1 +1,28 @@
 //! The vocabulary that crosses the queue, the store, and the configuration of usher.
+//!
+//! Nothing here speaks to a vendor. [`producer`](https://docs.rs/usher-producer) puts requests in,
+//! `worker` carries them out, and this crate is all that the two have in common:
+//! the words ([`Action`], [`Request`], [`ResolvedUser`], [`Outcome`], ...), the [`store`] that is queue and ledger in one,
+//! and the [`config`] that names accounts.
+
+mod account;
+mod action;
+mod attempt;
+mod clock;
+pub mod config;
+mod ids;
+mod outcome;
+mod request;
+mod run;
+pub mod store;
+mod user;
+
+pub use account::{AccountName, AccountNameError};
+pub use action::{Action, Priority, UnknownWord};
+pub use attempt::{Attempt, JobReport, SnoozeReason, Then, Verdict};
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use ids::{IdError, JobKey, RunId, WorkerId};
+pub use outcome::{Outcome, OutcomeRow};
+pub use request::Request;
+pub use run::{Counters, Effort, Hold, HoldReason, NewRun, RunPhase, RunState, RunStatus};
+pub use user::{ResolvedUser, Status, UserRef, UserRefError, UserState};

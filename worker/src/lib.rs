@@ -1,1 +1,3 @@
 //! Everything that carries usher's work out: resolve, lease, pace, apply, classify, decide.
+
+pub mod provider;

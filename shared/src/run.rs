@@ -1,0 +1,307 @@
+//! One submission of many requests, and how far it has come.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountName, Action, Outcome, Priority, RunId, Timestamp};
+
+/// A submission as a producer opens it. Invisible to workers until it is sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewRun {
+    /// The id, chosen by the producer.
+    pub id: RunId,
+    /// Whose users.
+    pub account: AccountName,
+    /// How soon.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Why, in the submitter's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Who asked: `cli:alice@host`, later the name of an API token.
+    pub asked_by: String,
+    /// Where the requests came from: a file name, or `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+}
+
+/// A run's life. `open -> sealed -> resolved -> admitted -> finished | cancelled`; a cancel can come at any step
+/// after the seal, and what was never sealed expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunPhase {
+    /// Requests are still being added. Seen by nobody but its producer.
+    Open,
+    /// Complete; its users are being resolved. Nothing is changed yet.
+    Sealed,
+    /// Every request has been resolved; held until it is admitted.
+    Resolved,
+    /// Numbered, and worked. A newer number wins over an older one on the same user.
+    Admitted,
+    /// Every job has its outcome.
+    Finished,
+    /// Every job has its outcome, some of them `cancelled`.
+    Cancelled,
+}
+
+impl RunPhase {
+    /// The word stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::Resolved => "resolved",
+            Self::Admitted => "admitted",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for RunPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a person wants to know of a run in one word: derived from its phase, its flags and its account's hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Sealed, and its users are being (or wait to be) resolved.
+    Resolving,
+    /// Resolved, waiting to be admitted.
+    Held,
+    /// Being worked.
+    Running,
+    /// Stopped by a person; `usher resume` goes on.
+    Paused,
+    /// The account is on hold; [`RunStatus::hold`] says why and until when.
+    Halted,
+    /// A cancel is being carried out; calls in flight finish.
+    Cancelling,
+    /// Every job has its outcome.
+    Finished,
+    /// Cancelled, and every job has its outcome.
+    Cancelled,
+}
+
+impl RunState {
+    /// The word used in reports: an interface, never changed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolving => "resolving",
+            Self::Held => "held",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Halted => "halted",
+            Self::Cancelling => "cancelling",
+            Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where a run's jobs are. `pending + queued + leased + finished == total` at any instant, after any crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Jobs of the run, duplicates not counted.
+    pub total: u64,
+    /// Not yet in the queue: the run is not admitted, or the queue is still being filled.
+    pub pending: u64,
+    /// In the queue, due or waiting for their time.
+    pub queued: u64,
+    /// Held by a worker.
+    pub leased: u64,
+    /// With an outcome: the sum of `outcomes`.
+    pub finished: u64,
+    /// Finished jobs by outcome; an outcome that none has is left out.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Requests left out because the run already had that user, found at the resolve by their id.
+    pub duplicates: u64,
+}
+
+impl Counters {
+    /// Whether every job is accounted for exactly once.
+    #[must_use]
+    pub fn add_up(&self) -> bool {
+        self.pending + self.queued + self.leased + self.finished == self.total
+            && self.outcomes.values().sum::<u64>() == self.finished
+    }
+
+    /// How many ended with this outcome.
+    #[must_use]
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+}
+
+/// What a run has cost so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Attempts recorded, lost ones included.
+    pub attempts: u64,
+    /// Vendor calls made for its jobs (look-ups and listings not counted).
+    pub calls: u64,
+    /// Replies that were a rate limit's refusal (429).
+    pub throttled: u64,
+    /// Attempts that failed and were scheduled again.
+    pub retries: u64,
+    /// Attempts whose worker died or lost its lease.
+    pub lost: u64,
+    /// When the first attempt began.
+    pub first_attempt_at: Option<Timestamp>,
+    /// When the last attempt ended.
+    pub last_attempt_at: Option<Timestamp>,
+}
+
+/// Why an account's work stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The vendor refuses the account's credentials.
+    Credentials,
+    /// The token lacks a scope.
+    Scope,
+    /// The vendor failed again and again; a probe follows at `until`.
+    Breaker,
+    /// The day's quota is used up.
+    Quota,
+}
+
+/// An account on hold: nothing is leased for it until the time, or until somebody releases it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// What a person needs to know, and to do.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None` until somebody releases it (`usher resume`, `usher accounts check`).
+    pub until: Option<Timestamp>,
+}
+
+/// A run, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStatus {
+    /// As it was submitted.
+    pub run: NewRun,
+    /// Where it is in its life.
+    pub phase: RunPhase,
+    /// Stopped by a person.
+    pub paused: bool,
+    /// To be cancelled, or being cancelled, or cancelled.
+    pub cancelled: bool,
+    /// The place among the account's admitted runs; newer wins. `None` before it is admitted.
+    pub admission: Option<u64>,
+    /// How many requests of each action.
+    pub by_action: BTreeMap<Action, u64>,
+    /// Where its jobs are.
+    pub counters: Counters,
+    /// What it has cost.
+    pub effort: Effort,
+    /// When it was sealed.
+    pub sealed_at: Option<Timestamp>,
+    /// When the last job got its outcome.
+    pub finished_at: Option<Timestamp>,
+    /// The account's hold, where there is one now.
+    pub hold: Option<Hold>,
+}
+
+impl RunStatus {
+    /// The one word for people.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        match self.phase {
+            RunPhase::Finished => RunState::Finished,
+            RunPhase::Cancelled => RunState::Cancelled,
+            _ if self.cancelled => RunState::Cancelling,
+            _ if self.paused => RunState::Paused,
+            _ if self.hold.is_some() => RunState::Halted,
+            RunPhase::Open | RunPhase::Sealed => RunState::Resolving,
+            RunPhase::Resolved => RunState::Held,
+            RunPhase::Admitted => RunState::Running,
+        }
+    }
+
+    /// The action's word, or `mixed` where the rows decide differently.
+    #[must_use]
+    pub fn action_word(&self) -> &'static str {
+        let mut actions =
+            self.by_action.iter().filter(|(_, count)| **count > 0).map(|(action, _)| action.as_str());
+        match (actions.next(), actions.next()) {
+            (Some(only), None) => only,
+            (None, _) => "none",
+            _ => "mixed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(phase: RunPhase, paused: bool, cancelled: bool) -> RunStatus {
+        RunStatus {
+            run: NewRun {
+                id: "20261120-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority: Priority::Normal,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: Timestamp::default(),
+            },
+            phase,
+            paused,
+            cancelled,
+            admission: None,
+            by_action: BTreeMap::from([(Action::Deactivate, 2)]),
+            counters: Counters::default(),
+            effort: Effort::default(),
+            sealed_at: None,
+            finished_at: None,
+            hold: None,
+        }
+    }
+
+    #[test]
+    fn the_state_is_what_a_person_would_say() {
+        let cases = [
+            (status(RunPhase::Sealed, false, false), RunState::Resolving),
+            (status(RunPhase::Admitted, false, false), RunState::Running),
+            (status(RunPhase::Admitted, true, false), RunState::Paused),
+            (status(RunPhase::Admitted, true, true), RunState::Cancelling),
+            (status(RunPhase::Finished, true, true), RunState::Finished),
+        ];
+        for (status, expected) in cases {
+            assert_eq!(status.state(), expected);
+        }
+    }
+
+    #[test]
+    fn one_action_is_named_and_several_are_mixed() {
+        let mut run = status(RunPhase::Sealed, false, false);
+        assert_eq!(run.action_word(), "deactivate");
+        run.by_action.insert(Action::Activate, 1);
+        assert_eq!(run.action_word(), "mixed");
+    }
+}

@@ -1,0 +1,218 @@
+//! Queue and ledger in one: runs, jobs, leases, attempts, outcomes.
+//!
+//! [`Store`] is one trait with two implementations held to one conformance suite: [`sqlite`] (embedded, no server)
+//! and [`redis`] (for services and several machines). What it promises, whatever dies when:
+//!
+//! 1. A run is invisible until it is sealed; sealing is O(1); appending is chunked and idempotent; what was never
+//!    sealed expires.
+//! 2. Every job ends in exactly one outcome; `finish` is one atomic step.
+//! 3. A worker that dies loses nothing: its leases lapse and the jobs run again, the attempt recorded as lost. A write
+//!    with a lapsed lease is refused.
+//! 4. Never two jobs on one user of one account in flight at once. Per user the newest run wins.
+//! 5. Waiting is not failing: a retry spends an attempt, a snooze spends none.
+//! 6. A job that was held at two deaths of a worker is leased alone from then on.
+//! 7. The counters of a run always add up to its total.
+//! 8. Urgent before normal before bulk, older run first, file order within; a pause or cancel takes effect at the
+//!    next lease.
+//! 9. Leasing is by need: never more than was asked for. What is long goes in chunks.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod lease;
+pub mod redis;
+pub mod sqlite;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    AccountName, Action, Attempt, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunStatus,
+    Timestamp, WorkerId,
+};
+
+pub use error::StoreError;
+pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Resolution, Steward};
+
+/// How long a run that was opened and never sealed is kept after its last append.
+pub const OPEN_RUN_EXPIRES: Duration = Duration::from_secs(60 * 60);
+
+/// The most jobs one call may append, resolve, promote or sweep: what keeps every step within a few milliseconds.
+pub const CHUNK: usize = 500;
+
+/// What makes a submission complete, and the same as another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Requests appended; sealing is refused where the store has another number.
+    pub total: u64,
+    /// How many of them of each action.
+    pub by_action: BTreeMap<Action, u64>,
+    /// Binds the submission to what was submitted before.
+    pub idempotency: Idempotency,
+}
+
+/// An idempotency key, bound to a digest of the content, within one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key: a caller's own, or one made of the content.
+    pub key: String,
+    /// SHA-256 over account and requests, in hexadecimal.
+    pub digest: String,
+    /// Whether a finished or cancelled run lets the same key start a new run.
+    pub again_after_end: bool,
+}
+
+/// What a seal made of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// A new run. `previous` is the ended run that the same key stood for.
+    New {
+        /// The run that had this content before, where there was one.
+        previous: Option<RunId>,
+    },
+    /// The same content is already a run under this key; what was appended now has been discarded.
+    Existing(RunId),
+}
+
+/// Leave to work the account's jobs from this process. The embedded store grants one at a time; drop it to give it back.
+pub struct Seat(#[allow(dead_code, reason = "held for its Drop")] pub Option<Box<dyn Send + Sync>>);
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seat")
+    }
+}
+
+/// Queue and ledger in one. Every method is safe to call again after an error that [`StoreError::is_retryable`].
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    // -- putting work in -------------------------------------------------------------------------------------------
+
+    /// Opens a run. [`StoreError::IdTaken`] where the id is in use: choose another.
+    async fn open_run(&self, run: &NewRun) -> Result<(), StoreError>;
+
+    /// Adds requests at places `first_seq..`, at most [`CHUNK`]. Doing it again with the same places changes nothing.
+    async fn append(&self, run: &RunId, first_seq: u64, requests: &[Request]) -> Result<(), StoreError>;
+
+    /// Makes the run visible, in one step whatever its size. A run that is already sealed answers `New` again for the
+    /// same seal. A total of 0 is refused. [`StoreError::Conflict`] where the key stands for other content.
+    async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError>;
+
+    /// Forgets a run that is still open.
+    async fn discard(&self, run: &RunId) -> Result<(), StoreError>;
+
+    /// Forgets open runs that nobody appended to for [`OPEN_RUN_EXPIRES`]; returns how many.
+    async fn expire_open_runs(&self) -> Result<u64, StoreError>;
+
+    // -- from sealed to worked -------------------------------------------------------------------------------------
+
+    /// Takes the resolving of a sealed run upon oneself, for `ttl`. `None` where another worker has it, or the run is
+    /// not in phase sealed, or is paused or cancelled. Taking one's own again renews it.
+    async fn take_steward(
+        &self,
+        run: &RunId,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<Option<Steward>, StoreError>;
+
+    /// Renews a stewardship; [`StoreError::LeaseLapsed`] where it had ended.
+    async fn renew_steward(&self, steward: &Steward, ttl: Duration) -> Result<(), StoreError>;
+
+    /// The run's requests at places `from_seq..`, in file order, at most `limit`. Any phase after open.
+    async fn requests(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Request)>, StoreError>;
+
+    /// Records what requests resolved to, at most [`CHUNK`]. Again for the same place: the later one counts.
+    /// A [`Resolution::Duplicate`] leaves the run's total. [`StoreError::LeaseLapsed`] without the stewardship.
+    async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError>;
+
+    /// Moves the run from sealed to resolved, ending the stewardship. Refused while a request has no resolution.
+    async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError>;
+
+    /// Numbers a resolved run: from here on it wins over older runs, user by user as [`Store::promote`] comes to them.
+    /// Returns the number; the one it has if it was admitted before.
+    async fn admit(&self, run: &RunId) -> Result<u64, StoreError>;
+
+    /// Puts the next `limit` (at most [`CHUNK`]) pending jobs of an admitted run into the queue in file order, each as
+    /// the newest claim on its user; those that resolved to an outcome get it now. Returns how many are still pending.
+    async fn promote(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
+
+    // -- working ---------------------------------------------------------------------------------------------------
+
+    /// Takes the right to work from this store: the embedded store has one seat, Redis any number.
+    /// Where there is one seat, its new holder reclaims what the last one left leased, as lost attempts.
+    /// [`StoreError::SeatTaken`] where another process has it.
+    async fn take_seat(&self, worker: &WorkerId) -> Result<Seat, StoreError>;
+
+    /// Leases due jobs: lapsed leases are reclaimed first, then jobs come by priority, age of their run, and file order.
+    /// A job whose user has another job in flight waits a moment; one whose user a newer run has claimed is finished
+    /// as superseded, its code the newer run's id. Jobs of one [`Lease`] are of one run and one action.
+    async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError>;
+
+    /// Lengthens a lease to `ttl` from now. [`StoreError::LeaseLapsed`] where it had lapsed.
+    async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Finishes the lease in one atomic step: attempts, outcomes, counters, removal from the queue. Jobs of the lease that
+    /// no report names go back untouched. A job set to be retried or snoozed whose run was cancelled meanwhile ends as
+    /// cancelled. [`StoreError::LeaseLapsed`] where the lease had lapsed; nothing is written then.
+    async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError>;
+
+    /// Waits until there may be something to do for the account (a seal, a resume, a job that comes due), but no
+    /// longer than `at_most`. May return early for no reason; never needs more than `at_most` to notice.
+    async fn wait_for_work(&self, account: &AccountName, at_most: Duration);
+
+    // -- steering --------------------------------------------------------------------------------------------------
+
+    /// Stops leasing the run's jobs; those in flight finish. Refused once it is over.
+    async fn pause(&self, run: &RunId) -> Result<(), StoreError>;
+
+    /// Takes a pause back.
+    async fn resume(&self, run: &RunId) -> Result<(), StoreError>;
+
+    /// Cancels: at once nothing more is leased; then up to `limit` (at most [`CHUNK`]) jobs that no worker holds end as
+    /// cancelled. Returns how many are left that have no outcome yet, in flight ones included; call again while some
+    /// are not in flight. The run is over when none is left.
+    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
+
+    /// Changes how soon a run is worked.
+    async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError>;
+
+    /// Holds an account: nothing is leased for it. A hold in force is replaced.
+    async fn hold(&self, account: &AccountName, hold: &Hold) -> Result<(), StoreError>;
+
+    /// Releases an account's hold, whatever it is; `false` where there was none.
+    async fn release(&self, account: &AccountName) -> Result<bool, StoreError>;
+
+    // -- seeing ----------------------------------------------------------------------------------------------------
+
+    /// One run; `None` where the store has no such run. Open runs are not seen.
+    async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError>;
+
+    /// The newest runs of all accounts, newest first, at most `limit`. Open runs are not seen.
+    async fn runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError>;
+
+    /// An account's runs that are not over, in the order in which they are worked (those not yet admitted, last).
+    async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError>;
+
+    /// Outcomes of finished jobs in file order, from place `from_seq` on, at most `limit` (at most 5,000 a call). A page
+    /// that is shorter than `limit` is the last.
+    async fn outcomes(&self, run: &RunId, from_seq: u64, limit: usize)
+    -> Result<Vec<OutcomeRow>, StoreError>;
+
+    /// Every attempt at a job, in order, the one that ended it last.
+    async fn attempts(&self, run: &RunId, seq: u64) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Requests that were left out at the resolve: their line, the user as written, the line they repeat.
+    async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError>;
+
+    /// The store's time: its own server's, where it has one.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
+}
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;

@@ -1,0 +1,165 @@
+//! What usher asks of a vendor. One method is one vendor call (token calls apart), so that the caller can take
+//! one permit for it beforehand.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use usher_shared::{Action, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict};
+
+/// A rate-limit label: the calls that a vendor counts together. Zoom: `light`, `medium`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(pub &'static str);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0)
+    }
+}
+
+/// What the vendor allows under one label, for one account, over everything that uses it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// The label.
+    pub label: Label,
+    /// Calls a second.
+    pub per_second: f64,
+    /// Calls a UTC day, where there is such a limit.
+    pub per_day: Option<u64>,
+}
+
+/// A kind of vendor call, as far as its cost goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// [`Provider::apply`].
+    Apply(Action),
+    /// [`Provider::look_up`].
+    LookUp,
+    /// [`Provider::list`].
+    List,
+}
+
+/// What the vendor's refusal for a rate limit is about, which decides how long to wait without a Retry-After.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Throttle {
+    /// The calls of one second, over the account.
+    PerSecond,
+    /// The calls of a day: until 00:00 UTC unless the vendor says otherwise.
+    PerDay,
+    /// The calls of a day on this one user.
+    PerUserDay,
+    /// Another call on this user is under way.
+    Concurrent,
+}
+
+/// A vendor's reply, classified: the input of the decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The HTTP status; `None` where no reply came.
+    pub http: Option<u16>,
+    /// The vendor's code, or usher's own word where no reply came (`timeout`, `connect`).
+    pub code: Option<String>,
+    /// The vendor's message, without secrets, at most 500 characters.
+    pub message: Option<String>,
+    /// Set with [`Verdict::Throttled`]: what is refused.
+    pub throttle: Option<Throttle>,
+    /// When the vendor says to come back, where it says so in a form that can be read.
+    pub retry_at: Option<Timestamp>,
+    /// Calls left in the current second, where the vendor tells.
+    pub remaining: Option<u32>,
+    /// Set where the account must be held: bad credentials, a missing scope. Fails no user.
+    pub halt: Option<HoldReason>,
+    /// Whether the call may have reached the vendor and changed something: true for a lost reply or a timeout, false where
+    /// no connection was made or the vendor refused.
+    pub may_have_applied: bool,
+}
+
+impl Reply {
+    /// A reply of this verdict with nothing else known.
+    #[must_use]
+    pub fn of(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            http: None,
+            code: None,
+            message: None,
+            throttle: None,
+            retry_at: None,
+            remaining: None,
+            halt: None,
+            may_have_applied: false,
+        }
+    }
+}
+
+/// Where a listing goes on: opaque to everybody but its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Which of the provider's listings (Zoom: active, inactive, pending).
+    pub listing: &'static str,
+    /// The vendor's page token; `None` for the first page.
+    pub page: Option<String>,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The users on it.
+    pub users: Vec<ResolvedUser>,
+    /// Where it goes on; `None` at the end.
+    pub next: Option<Cursor>,
+    /// Users in this listing altogether, where the vendor tells.
+    pub total: Option<u64>,
+}
+
+/// What a token may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The scopes that the vendor granted, as it names them.
+    pub granted: Vec<String>,
+    /// For each thing usher does (an action's word, or `list`, `look up`), the scopes of which at least one is needed and none is there.
+    pub missing: BTreeMap<&'static str, Vec<&'static str>>,
+}
+
+/// The code for one vendor, bound to one account.
+#[async_trait]
+pub trait Provider: fmt::Debug + Send + Sync + 'static {
+    /// The vendor's limits for this account.
+    fn rates(&self) -> Vec<Rate>;
+
+    /// Which limit a call counts against.
+    fn label(&self, call: Call) -> Label;
+
+    /// Users that one [`Provider::apply`] takes at most.
+    fn batch(&self) -> usize;
+
+    /// Users on one full page of a listing.
+    fn page_size(&self) -> u64;
+
+    /// The first cursors of the listings that together hold every user of the account.
+    fn listings(&self) -> Vec<Cursor>;
+
+    /// How long one call takes at most, connect, token refresh and body included. A call is only started under a lease
+    /// that lasts longer.
+    fn call_timeout(&self) -> Duration;
+
+    /// The role's name that protects this user by the vendor's own rules (`owner`, `admin`), where it does.
+    fn protected_role(&self, user: &ResolvedUser) -> Option<&'static str>;
+
+    /// Why this user can't be brought into the desired state at all, known without a call: (code, message). Zoom: a pending
+    /// user can't be deactivated.
+    fn blocked(&self, user: &ResolvedUser, action: Action) -> Option<(&'static str, &'static str)>;
+
+    /// Brings the users into the action's desired state; one reply for each, in order. At most [`Provider::batch`] users.
+    async fn apply(&self, action: Action, users: &[&ResolvedUser]) -> Vec<Reply>;
+
+    /// Looks one user up; `Ok(None)` where the vendor knows no such user.
+    async fn look_up(&self, user: &UserRef) -> Result<Option<ResolvedUser>, Reply>;
+
+    /// Reads one page.
+    async fn list(&self, cursor: &Cursor) -> Result<Page, Reply>;
+
+    /// Gets a token, and tells what it may do.
+    async fn access(&self) -> Result<Access, Reply>;
+}
