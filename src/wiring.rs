@@ -1,13 +1,14 @@
 //! Puts the parts together: the configuration, the store, the providers, the engine.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use indicatif::MultiProgress;
 use usher_shared::{
-    Clock, SystemClock,
-    config::{Config, StoreAddress},
+    AccountName, Clock, SystemClock,
+    config::{AccountConfig, Config, StoreAddress},
     store::{SharedStore, redis::RedisStore, sqlite::SqliteStore},
 };
+use usher_worker::provider::{ProviderOptions, SharedProvider};
 
 use crate::{
     cli::Global,
@@ -50,6 +51,17 @@ pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
         StoreAddress::Sqlite(path) => Arc::new(SqliteStore::open(path, clock())?),
         StoreAddress::Redis(address) => Arc::new(RedisStore::connect(address.expose(), None).await?),
     })
+}
+
+/// Sets up the provider of an account. Reads its secrets; makes no call.
+pub fn provider(config: &Config, name: &AccountName, account: &AccountConfig) -> Result<SharedProvider, Failure> {
+    let options = ProviderOptions {
+        call_timeout: Duration::from_secs_f64(config.worker.call_timeout_seconds),
+        clock: clock(),
+        ..ProviderOptions::default()
+    };
+    usher_worker::provider::open(name, account, options)
+        .map_err(|error| Failure { exit: crate::exit::Exit::Configuration, error: error.into() })
 }
 
 /// The time, as the whole program sees it.
