@@ -87,3 +87,14 @@ pub fn private_file(path: &Path) -> Result<std::fs::File, Failure> {
         Failure::new(crate::exit::Exit::InvalidInput, format!("{} can't be written: {error}", path.display()))
     })
 }
+
+/// Who asks, for the record: the user and the host as the operating system tells them. It proves nothing.
+pub fn asked_by() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    format!("cli:{user}@{}", host())
+}
+
+/// The host's name, or `localhost` where it has none that can be read.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_str().ok().filter(|name| !name.is_empty()).unwrap_or("localhost").to_owned()
+}

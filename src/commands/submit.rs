@@ -1,0 +1,21 @@
+//! `usher submit`: puts the users in a file into the queue.
+
+use crate::{
+    cli::SubmitArgs,
+    console,
+    exit::{Exit, Outcome},
+    submission,
+    wiring::Context,
+};
+
+/// Submits, and prints the run's id alone on standard output.
+pub async fn submit(context: &Context, args: &SubmitArgs) -> Outcome {
+    // Whoever only submits needs no account of its own; whoever has some gets a wrong name told now.
+    if !context.config.accounts.is_empty() {
+        context.config.account(&args.submission.account)?;
+    }
+    let (store, address) = context.open_store().await?;
+    let submitted = submission::submit(context, &store, &address, &args.submission).await?;
+    console::print(&format!("{}\n", submitted.run()))?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,1 @@
+//! `usher worker`: works the queue until told to stop.

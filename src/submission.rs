@@ -1,0 +1,148 @@
+//! From a file to a run: read, stored unseen, shown, asked about, sealed.
+
+use std::{path::Path, time::Instant};
+
+use usher_producer::{
+    intake::{self, IntakeOptions, Row},
+    submit::{Contents, Description, Draft, FillOptions, Filled, Key, SubmitError, Submitted},
+};
+use usher_shared::{config::StoreAddress, store::SharedStore};
+
+use crate::{
+    cli::Submission,
+    console,
+    exit::{Exit, Failure},
+    report::{numbers::of, table::printable},
+    wiring::{self, Context},
+};
+
+/// Reads the file into the store, shows what it holds, asks, and makes it a run.
+pub async fn submit(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    asked: &Submission,
+) -> Result<Submitted, Failure> {
+    let quiet = context.global.quiet;
+    let draft = match fill(context, store, asked).await? {
+        Filled::Clean(draft) => draft,
+        Filled::Flawed(flawed) => {
+            let bad = flawed.contents().bad.total;
+            if !asked.skip_invalid {
+                flawed.discard().await.map_err(failure)?;
+                return Err(Failure::new(
+                    Exit::InvalidInput,
+                    format!(
+                        "{} can't be used; nothing was submitted. Correct the file, or leave such rows out with --skip-invalid",
+                        of(bad, "row")
+                    ),
+                ));
+            }
+            console::hint(quiet, format_args!("Left out: {}.", of(bad, "bad row")));
+            flawed.skip_invalid().map_err(failure)?
+        }
+    };
+    let contents = draft.contents().clone();
+    console::hint(quiet, describe(&contents, asked, address));
+    if !asked.yes
+        && let Err(refused) = console::confirm("Go ahead?".to_owned(), is_stdin(&asked.file)).await
+    {
+        draft.discard().await.map_err(failure)?;
+        return Err(refused);
+    }
+    let submitted = draft.seal(Key::Content).await.map_err(failure)?;
+    match &submitted {
+        Submitted::New { run, previous: None } => console::hint(quiet, format_args!("This is run {run}.")),
+        Submitted::New { run, previous: Some(previous) } => console::hint(
+            quiet,
+            format_args!("This is a new run, {run}: run {previous} had the same content, and is over."),
+        ),
+        Submitted::Existing { run } => {
+            console::hint(quiet, format_args!("The same content is run {run} already, which is unfinished: going on with it."));
+        }
+    }
+    Ok(submitted)
+}
+
+async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Result<Filled, Failure> {
+    let options = IntakeOptions { format: asked.format, action: asked.action };
+    let file = asked.file.clone();
+    // Looking at the first block of a pipe may take as long as its writer likes.
+    let rows = tokio::task::spawn_blocking(move || intake::parse_file(&file, options))
+        .await
+        .map_err(|error| Failure::new(Exit::Internal, error))?
+        .map_err(|error| failure(error.into()))?;
+    let passed_over: Vec<&str> = rows.columns_passed_over().collect();
+    if !passed_over.is_empty() {
+        console::hint(
+            context.global.quiet,
+            format_args!("Users are taken from the column {}, not from {}.", rows.user_column(), passed_over.join(", ")),
+        );
+    }
+    let description = Description {
+        priority: asked.priority,
+        reason: asked.reason.clone(),
+        source: Some(asked.file.display().to_string()),
+        ..Description::new(asked.account.clone(), &wiring::asked_by())
+    };
+    let quiet = context.global.quiet;
+    let mut progress = ReadingProgress { bars: context.bars.clone(), quiet, last: Instant::now() };
+    let options = FillOptions {
+        clock: wiring::clock(),
+        progress: Some(Box::new(move |so_far| progress.show(so_far.read))),
+        // Bad rows are errors, and told even to those who want quiet.
+        notice: Some(Box::new(move |row| match row {
+            Row::Bad(bad) => console::hint(false, printable(&bad.to_string())),
+            Row::Duplicate(duplicate) => console::hint(quiet, printable(&duplicate.to_string())),
+            Row::Request(_) => {}
+        })),
+        ..FillOptions::default()
+    };
+    let filling = Draft::fill(store, description, rows, options);
+    let mut stop = context.stop.clone();
+    tokio::select! {
+        filled = filling => filled.map_err(failure),
+        () = stop.asked() => Err(Failure::new(Exit::Interrupted, "interrupted while reading; nothing was submitted")),
+    }
+}
+
+/// A word about reading, for files that take longer than a moment.
+struct ReadingProgress {
+    bars: indicatif::MultiProgress,
+    quiet: bool,
+    last: Instant,
+}
+
+impl ReadingProgress {
+    fn show(&mut self, read: u64) {
+        if !self.quiet && self.last.elapsed().as_secs() >= 2 {
+            self.last = Instant::now();
+            self.bars.suspend(|| console::hint(false, format_args!("{} read", of(read, "row"))));
+        }
+    }
+}
+
+fn describe(contents: &Contents, asked: &Submission, address: &StoreAddress) -> String {
+    let actions: Vec<String> = contents
+        .by_action
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(action, number)| format!("{action} {}", of(*number, "user")))
+        .collect();
+    let duplicates = match contents.duplicates.total {
+        0 => String::new(),
+        n => format!(" ({} left out)", of(n, "repeated row")),
+    };
+    format!("This will {} of the account {}{duplicates}, by the store {address}.", actions.join(" and "), asked.account)
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn failure(error: SubmitError) -> Failure {
+    match error {
+        SubmitError::Store(error) => error.into(),
+        error => Failure { exit: Exit::InvalidInput, error: error.into() },
+    }
+}
