@@ -392,3 +392,6 @@ fn server_error(status: u16) -> Reply {
         other => Reply::html(other, "504 Gateway Time-out"),
     }
 }
+
+#[cfg(test)]
+mod tests;
