@@ -1,6 +1,6 @@
 //! what it proves: over real connections, the simulator keeps its rules, and its planted faults look to a
 //! client as they should.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 

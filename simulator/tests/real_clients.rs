@@ -1,6 +1,6 @@
 //! what it proves: clients that others wrote for Zoom list, deactivate and reactivate users against the
 //! simulator as they do against Zoom. They are installed once, beside the build.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -282,3 +282,46 @@ impl Default for Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_back_from_json_as_they_were_and_an_empty_object_is_the_default() {
+        let mut settings =
+            Settings { seed: 9, clock_start: Some(Timestamp::UNIX_EPOCH), ..Settings::default() };
+        settings.limits.other_app = Some("40:light:5000/10000".parse().unwrap());
+        settings.limits.inject_429 = vec!["day@7x2".parse().unwrap()];
+        settings.limits.retry_after_day = Some(RetryAfterForm::HttpDate);
+        settings.rules.already_there = AlreadyThere::Refused(1009);
+        settings.faults.outages = vec!["1..2:close".parse().unwrap()];
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
+        assert!(serde_json::from_str::<Settings>(r#"{"sede":1}"#).is_err());
+        assert!(json.contains(r#""retry_after_day":"http-date""#), "as the command line writes it: {json}");
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_their_field() {
+        type Break = fn(&mut Settings);
+        let rows: [(Break, &str); 8] = [
+            (|s| s.faults.hangs = -0.1, "hangs"),
+            (|s| s.directory.licensed_share = 1.1, "licensed_share"),
+            (|s| s.directory.users = u32::MAX, "users"),
+            (|s| s.rules.max_page_size = 0, "max_page_size"),
+            (|s| s.rules.success_status = 404, "success_status"),
+            (|s| s.rules.deactivated_type = 3, "deactivated_type"),
+            (|s| s.rules.missing_scope_status = 200, "missing_scope_status"),
+            (|s| s.limits.inject_429 = vec!["second@0".parse().unwrap()], "inject_429"),
+        ];
+        for (broken, field) in rows {
+            let mut settings = Settings::default();
+            assert_eq!(settings.check(), Ok(()));
+            broken(&mut settings);
+            let why = settings.check().unwrap_err();
+            assert!(why.contains(field), "{field}: {why}");
+        }
+    }
+}
