@@ -144,3 +144,9 @@ async fn rivet_lists_deactivates_signs_out_and_reactivates() {
     round_trip_is_whole(&said, &report, &before, &after, &["sign_out"]);
     assert_eq!(report.calls_with("GET /users/summary", 200), 1);
 }
+
+#[tokio::test]
+#[should_panic(expected = "install it with care")]
+async fn a_program_that_is_missing_is_named_with_what_to_install() {
+    run(&mut Command::new("a-program-that-nobody-has"), 5, "install it with care").await;
+}

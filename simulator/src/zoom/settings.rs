@@ -2,6 +2,7 @@
 //! the first four while the simulator runs.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::plan::{Label, Plan};
 use super::route::GRANULAR_SCOPES;
 use crate::faults::Faults;
 use crate::rate::WindowKind;
+use crate::record::READING_TIME;
 use crate::wait::RetryAfterForm;
 
 /// Everything that can be set about a simulated account.
@@ -213,6 +215,9 @@ pub struct Limits {
     pub headers: HeaderVariant,
     /// The `code` in the body of a refusal; 429 by default (4001 has been seen).
     pub code_429: Option<u32>,
+    /// How long after a refusal was sent calls may still arrive without counting as made while told to wait, in
+    /// milliseconds; 5 by default.
+    pub reading_time_ms: Option<u64>,
     /// Another app of the same account that uses up the same limits.
     pub other_app: Option<OtherApp>,
     /// Refusals planted at certain calls.
@@ -220,6 +225,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How long after a refusal calls may still arrive.
+    pub(crate) fn reading_time(&self) -> Duration {
+        self.reading_time_ms.map_or(READING_TIME, Duration::from_millis)
+    }
+
     /// The label's rate in calls a period that replaces the plan's.
     pub const fn override_of(&self, label: Label) -> Option<u32> {
         match label {
