@@ -243,3 +243,50 @@ mod tests {
         assert_eq!(quota.left(late.next_utc_midnight()), 2);
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn arrivals() -> impl Strategy<Value = Vec<Moment>> {
+        prop::collection::vec(0u64..200_000, 1..300).prop_map(|gaps| {
+            let mut at = 1_000_000_000_000;
+            let arrive = |gap| {
+                at += gap;
+                Moment::from_micros(at)
+            };
+            gaps.into_iter().map(arrive).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_sliding_window_never_lets_too_many_into_any_period(calls in 1u32..8, times in arrivals()) {
+            let rate = Rate::per_second(calls);
+            let mut window = RateWindow::new(WindowKind::Sliding, rate, false);
+            let mut fitted: Vec<Moment> = Vec::new();
+            for now in times {
+                let in_window = fitted.iter().filter(|at| at.plus(rate.period()) > now).count();
+                let fits = matches!(window.take(now), Count::Fits { .. });
+                prop_assert_eq!(fits, in_window < calls as usize);
+                if fits {
+                    fitted.push(now);
+                }
+            }
+        }
+
+        #[test]
+        fn a_fixed_window_never_lets_too_many_into_a_period_of_the_clock(calls in 1u32..8, times in arrivals()) {
+            let mut window = RateWindow::new(WindowKind::Fixed, Rate::per_second(calls), true);
+            let mut fitted: std::collections::HashMap<u64, u32> = std::collections::HashMap::new();
+            for now in times {
+                let used = fitted.entry(now.as_secs()).or_default();
+                let fits = matches!(window.take(now), Count::Fits { .. });
+                prop_assert_eq!(fits, *used < calls);
+                *used += u32::from(fits);
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ const BUCKET: Duration = Duration::from_millis(100);
 /// So many calls made too early are listed one by one; the rest are only counted.
 const EARLY_CALLS_LISTED: usize = 100;
 /// A call that arrives so soon after a refusal was sent was on its way before its caller could read it.
-const READING_TIME: Duration = Duration::from_millis(5);
+pub const READING_TIME: Duration = Duration::from_millis(5);
 
 /// How one call ended, as its caller saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +195,7 @@ struct ToldWait {
 #[derive(Debug)]
 pub struct Recorder {
     start: Moment,
+    reading_time: Duration,
     calls: HashMap<(&'static str, Ending), u64>,
     throttled: BTreeMap<&'static str, u64>,
     changes: Vec<Change>,
@@ -209,6 +210,7 @@ impl Recorder {
     pub fn new(start: Moment) -> Self {
         Self {
             start,
+            reading_time: READING_TIME,
             calls: HashMap::new(),
             throttled: BTreeMap::new(),
             changes: Vec::new(),
@@ -219,10 +221,15 @@ impl Recorder {
         }
     }
 
+    /// Grants callers so long, instead of [`READING_TIME`], until a refusal must have reached all of them.
+    pub fn set_reading_time(&mut self, reading_time: Duration) {
+        self.reading_time = reading_time;
+    }
+
     /// Forgets all calls and changes; waits that were told stay told.
     pub fn reset(&mut self) {
         let told = std::mem::take(&mut self.told);
-        *self = Self { told, ..Self::new(self.start) };
+        *self = Self { told, reading_time: self.reading_time, ..Self::new(self.start) };
     }
 
     /// A call of `group` was counted at `now`.
@@ -236,7 +243,7 @@ impl Recorder {
         let told = waits
             .iter()
             .filter_map(|waiting| self.told.get(waiting))
-            .find(|wait| seen > wait.from.plus(READING_TIME) && seen < wait.until);
+            .find(|wait| seen > wait.from.plus(self.reading_time) && seen < wait.until);
         let Some(wait) = told else { return false };
         let told_until = wait.until.to_timestamp();
         self.early += 1;
@@ -310,6 +317,9 @@ mod tests {
         assert!(!record.check_waits("GET", ms(1500), &[Waiting::Group("medium"), Waiting::User(1)]));
         assert!(!record.check_waits("PUT", ms(3000), &LIGHT), "the wait is over");
         assert_eq!(record.report(ms(3000), true).calls_while_told_to_wait, 1);
+        record.set_reading_time(Duration::from_millis(600));
+        assert!(!record.check_waits("PUT", ms(1600), &LIGHT), "a fleet takes longer to hear of it");
+        assert!(record.check_waits("PUT", ms(1601), &LIGHT));
     }
 
     #[test]

@@ -64,6 +64,8 @@ impl Account {
     pub(crate) fn new(settings: Settings, start: Moment) -> Self {
         let populated = populate(&settings.directory, settings.seed, start);
         let licensed = populated.directory.counts().licensed;
+        let mut recorder = Recorder::new(start);
+        recorder.set_reading_time(settings.limits.reading_time());
         Self {
             seats: settings.directory.seats.unwrap_or(licensed + licensed.div_ceil(20)),
             limiter: Limiter::new(settings.limits.clone(), start, start),
@@ -71,7 +73,7 @@ impl Account {
             directory: populated.directory,
             groups: populated.groups,
             cursors: Cursors::new(settings.seed),
-            recorder: Recorder::new(start),
+            recorder,
             flight: InFlight::new(),
             call_number: 0,
             replies: 0,
@@ -162,6 +164,7 @@ impl Account {
         }
         if old.limits != settings.limits {
             self.limiter = Limiter::new(settings.limits.clone(), self.start, now);
+            self.recorder.set_reading_time(settings.limits.reading_time());
         }
         self.settings = settings;
         Ok(())
@@ -392,3 +395,6 @@ fn server_error(status: u16) -> Reply {
         other => Reply::html(other, "504 Gateway Time-out"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! the first four while the simulator runs.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::plan::{Label, Plan};
 use super::route::GRANULAR_SCOPES;
 use crate::faults::Faults;
 use crate::rate::WindowKind;
+use crate::record::READING_TIME;
 use crate::wait::RetryAfterForm;
 
 /// Everything that can be set about a simulated account.
@@ -213,6 +215,9 @@ pub struct Limits {
     pub headers: HeaderVariant,
     /// The `code` in the body of a refusal; 429 by default (4001 has been seen).
     pub code_429: Option<u32>,
+    /// How long after a refusal was sent calls may still arrive without counting as made while told to wait, in
+    /// milliseconds; 5 by default.
+    pub reading_time_ms: Option<u64>,
     /// Another app of the same account that uses up the same limits.
     pub other_app: Option<OtherApp>,
     /// Refusals planted at certain calls.
@@ -220,6 +225,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How long after a refusal calls may still arrive.
+    pub(crate) fn reading_time(&self) -> Duration {
+        self.reading_time_ms.map_or(READING_TIME, Duration::from_millis)
+    }
+
     /// The label's rate in calls a period that replaces the plan's.
     pub const fn override_of(&self, label: Label) -> Option<u32> {
         match label {
@@ -279,6 +289,49 @@ impl Default for Rules {
             missing_scope_status: 400,
             max_page_size: 300,
             page_token_life_s: 900,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_back_from_json_as_they_were_and_an_empty_object_is_the_default() {
+        let mut settings =
+            Settings { seed: 9, clock_start: Some(Timestamp::UNIX_EPOCH), ..Settings::default() };
+        settings.limits.other_app = Some("40:light:5000/10000".parse().unwrap());
+        settings.limits.inject_429 = vec!["day@7x2".parse().unwrap()];
+        settings.limits.retry_after_day = Some(RetryAfterForm::HttpDate);
+        settings.rules.already_there = AlreadyThere::Refused(1009);
+        settings.faults.outages = vec!["1..2:close".parse().unwrap()];
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
+        assert!(serde_json::from_str::<Settings>(r#"{"sede":1}"#).is_err());
+        assert!(json.contains(r#""retry_after_day":"http-date""#), "as the command line writes it: {json}");
+    }
+
+    #[test]
+    fn contradictions_are_refused_by_the_name_of_their_field() {
+        type Break = fn(&mut Settings);
+        let rows: [(Break, &str); 8] = [
+            (|s| s.faults.hangs = -0.1, "hangs"),
+            (|s| s.directory.licensed_share = 1.1, "licensed_share"),
+            (|s| s.directory.users = u32::MAX, "users"),
+            (|s| s.rules.max_page_size = 0, "max_page_size"),
+            (|s| s.rules.success_status = 404, "success_status"),
+            (|s| s.rules.deactivated_type = 3, "deactivated_type"),
+            (|s| s.rules.missing_scope_status = 200, "missing_scope_status"),
+            (|s| s.limits.inject_429 = vec!["second@0".parse().unwrap()], "inject_429"),
+        ];
+        for (broken, field) in rows {
+            let mut settings = Settings::default();
+            assert_eq!(settings.check(), Ok(()));
+            broken(&mut settings);
+            let why = settings.check().unwrap_err();
+            assert!(why.contains(field), "{field}: {why}");
         }
     }
 }
