@@ -3,12 +3,15 @@
 mod cli;
 mod commands;
 mod console;
+mod ending;
 mod exit;
 mod logging;
 mod progress;
 mod report;
 mod signals;
+mod submission;
 mod wiring;
+mod work;
 
 use std::process::ExitCode;
 

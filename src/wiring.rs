@@ -4,15 +4,19 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use indicatif::MultiProgress;
 use usher_shared::{
-    AccountName, Clock, SystemClock,
+    AccountName, Clock, RunId, SystemClock, WorkerId,
     config::{AccountConfig, Config, StoreAddress},
     store::{SharedStore, redis::RedisStore, sqlite::SqliteStore},
 };
-use usher_worker::provider::{ProviderOptions, SharedProvider};
+use usher_worker::{
+    AccountSetup, EngineConfig,
+    limiter::LimiterFactory,
+    provider::{ProviderOptions, SharedProvider},
+};
 
 use crate::{
     cli::Global,
-    exit::Failure,
+    exit::{Exit, Failure},
     signals::Stop,
 };
 
@@ -61,7 +65,49 @@ pub fn provider(config: &Config, name: &AccountName, account: &AccountConfig) ->
         ..ProviderOptions::default()
     };
     usher_worker::provider::open(name, account, options)
-        .map_err(|error| Failure { exit: crate::exit::Exit::Configuration, error: error.into() })
+        .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })
+}
+
+/// Makes limiters: shared by all who work from one Redis, or of this process alone.
+pub fn limiter(address: &StoreAddress) -> Result<LimiterFactory, Failure> {
+    Ok(match address {
+        StoreAddress::Sqlite(_) => LimiterFactory::Embedded,
+        StoreAddress::Redis(address) => LimiterFactory::Redis(Box::new(
+            redis::Client::open(address.expose())
+                .map_err(|_| Failure::new(Exit::Configuration, "the Redis address can't be used"))?,
+        )),
+    })
+}
+
+/// What an engine for one account, or one run of it, is started with.
+pub fn engine(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    accounts: Vec<AccountSetup>,
+    only_run: Option<&RunId>,
+) -> Result<EngineConfig, Failure> {
+    Ok(EngineConfig {
+        limiter: limiter(address)?,
+        config: context.config.worker.clone(),
+        only_run: only_run.cloned(),
+        clock: clock(),
+        ..EngineConfig::new(store.clone(), accounts, worker_id(None))
+    })
+}
+
+/// An account as an engine works it.
+pub fn account(config: &Config, name: &AccountName, provider: &SharedProvider) -> Result<AccountSetup, Failure> {
+    let protected = config.account(name)?.protected().to_vec();
+    Ok(AccountSetup { name: name.clone(), provider: provider.clone(), protected })
+}
+
+/// How this process is named in attempts and outcomes.
+pub fn worker_id(name: Option<&str>) -> WorkerId {
+    match name {
+        Some(name) => WorkerId::new(name),
+        None => WorkerId::new(&format!("{}:{}", host(), std::process::id())),
+    }
 }
 
 /// The time, as the whole program sees it.
@@ -74,7 +120,7 @@ pub fn private_dir(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         Failure::new(
-            crate::exit::Exit::Configuration,
+            Exit::Configuration,
             format!("the directory {} can't be made: {error}; set data_dir in usher.toml to one that can", path.display()),
         )
     })
@@ -84,7 +130,7 @@ pub fn private_dir(path: &Path) -> Result<(), Failure> {
 pub fn private_file(path: &Path) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| {
-        Failure::new(crate::exit::Exit::InvalidInput, format!("{} can't be written: {error}", path.display()))
+        Failure::new(Exit::InvalidInput, format!("{} can't be written: {error}", path.display()))
     })
 }
 

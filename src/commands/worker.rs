@@ -1,1 +1,49 @@
 //! `usher worker`: works the queue until told to stop.
+
+use usher_shared::config::StoreAddress;
+use usher_worker::{Drained, Engine, EngineError};
+
+use crate::{
+    cli::WorkerArgs,
+    exit::{Exit, Failure, Outcome},
+    wiring::{self, Context},
+};
+
+/// Works the accounts asked for, or all, until Ctrl-C or SIGTERM; then lets calls in flight finish.
+pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
+    let config = &context.config;
+    let names: Vec<_> =
+        if args.account.is_empty() { config.accounts.keys().cloned().collect() } else { args.account.clone() };
+    if names.is_empty() {
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!("{} has no accounts to work: add [accounts.NAME], as the README shows", config.place()),
+        ));
+    }
+    let mut accounts = Vec::new();
+    for name in &names {
+        let provider = wiring::provider(config, name, config.account(name)?)?;
+        accounts.push(wiring::account(config, name, &provider)?);
+    }
+    let (store, address) = context.open_store().await?;
+    let mut engine = wiring::engine(context, &store, &address, accounts, None)?;
+    engine.worker = wiring::worker_id(args.name.as_deref());
+    let worker = engine.worker.clone();
+    let engine = match Engine::start(engine).await {
+        Ok(engine) => engine,
+        Err(EngineError::Store(error)) => return Err(error.into()),
+        Err(error) => return Err(Failure { exit: Exit::Configuration, error: error.into() }),
+    };
+    let accounts = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    tracing::info!(%worker, store = %address, accounts, "working until told to stop");
+    if matches!(address, StoreAddress::Sqlite(_)) {
+        tracing::info!("one worker at a time on the embedded store; a redis:// store takes any number");
+    }
+    context.stop.clone().asked().await;
+    tracing::info!("stopping: nothing more is leased, calls in flight finish");
+    Ok(match engine.shutdown().await {
+        Drained::Clean => Exit::Success,
+        // Their leases lapse, and other workers run them again.
+        Drained::TimeUp { .. } => Exit::Interrupted,
+    })
+}

@@ -1,0 +1,243 @@
+//! Works one run in this process until it is over, shows how far it has come, and tells its end.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use usher_shared::{
+    Hold, HoldReason, RunId, RunStatus,
+    config::StoreAddress,
+    store::{SharedStore, StoreError},
+};
+use usher_worker::{
+    AccountView, Engine, EngineError,
+    limiter::{Limiter, PacedGate},
+    provider::{Call, SharedProvider},
+    verify::{Verification, verify_run},
+};
+
+use crate::{
+    cli::Ending,
+    commands::{status::verdict, steer::find},
+    console, ending,
+    exit::{Exit, Failure},
+    progress::Progress,
+    report::numbers::{count, duration, of},
+    wiring::{self, Context},
+};
+
+/// How often progress is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How a run that was worked or followed here ended.
+pub struct Ended {
+    /// The exit code that it deserves.
+    pub exit: Exit,
+    /// What the directory says, where it was asked.
+    pub verification: Option<Verification>,
+}
+
+enum Stopped {
+    Over,
+    /// On hold until somebody does something.
+    Held(Hold),
+    /// Somebody paused it.
+    Paused,
+    /// This process was asked to stop.
+    Interrupted,
+}
+
+/// Works the run until it is over, and shows its end. Beside another worker on the embedded store it follows, and takes over
+/// when that one ends.
+pub async fn to_its_end(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    run: &RunId,
+    provider: SharedProvider,
+    ending: &Ending,
+) -> Result<Ended, Failure> {
+    let status = find(store, run).await?;
+    let_go_on(store, &status).await?;
+    let plan = plan(&provider);
+    let mut progress = Progress::new(&context.bars, context.global.quiet);
+    let (stopped, engine) = work_or_follow(context, store, address, &status, &provider, &mut progress).await?;
+    progress.end();
+
+    let verification = match (&stopped, ending.verify) {
+        (Stopped::Over, true) => {
+            let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates());
+            console::hint(context.global.quiet, "Comparing the directory with the outcomes ...");
+            Some(verify(store, &provider, limiter, run).await?)
+        }
+        _ => None,
+    };
+    // In-flight calls finish, and the seat is given back, before the end is told.
+    if let Some(engine) = engine {
+        engine.shutdown().await;
+    }
+    let status = find(store, run).await?;
+    match stopped {
+        Stopped::Over => {
+            let reports = ending::write_reports(context, store, run).await?;
+            ending::show(store, &status, ending.json, plan, verification.as_ref(), &reports).await?;
+            let agrees = verification.as_ref().is_none_or(|found| found.disagreements.is_empty());
+            let exit = if agrees { verdict(&status) } else { Exit::SomeFailed };
+            Ok(Ended { exit, verification })
+        }
+        Stopped::Held(hold) => Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "account {} is on hold: {}. Run {run} stands at {} of {}; no user was failed for it. Once it is put right: \
+                 usher resume {run}",
+                status.run.account,
+                hold.message.trim_end_matches('.'),
+                count(status.counters.finished),
+                of(status.counters.total, "user"),
+            ),
+        )),
+        Stopped::Paused | Stopped::Interrupted => {
+            console::hint(
+                false,
+                format_args!(
+                    "Run {run} is paused: {} of {} done, {} in flight.\n  go on:      usher resume {run}\n  give it up: usher cancel {run}",
+                    count(status.counters.finished),
+                    of(status.counters.total, "user"),
+                    count(status.counters.leased),
+                ),
+            );
+            Ok(Ended { exit: Exit::Interrupted, verification: None })
+        }
+    }
+}
+
+/// Takes a pause back, and a hold that waits for somebody: whoever says `run` or `resume` has put right what was wrong, and if
+/// not, the next call finds out.
+pub async fn let_go_on(store: &SharedStore, status: &RunStatus) -> Result<(), Failure> {
+    if !status.phase.is_over() && status.paused {
+        store.resume(&status.run.id).await?;
+    }
+    let waits_for_somebody =
+        |hold: &Hold| matches!(hold.reason, HoldReason::Credentials | HoldReason::Scope) && hold.until.is_none();
+    if status.hold.as_ref().is_some_and(waits_for_somebody) {
+        store.release(&status.run.account).await?;
+    }
+    Ok(())
+}
+
+/// The plan's calls a second for changes, where the vendor has such a limit.
+fn plan(provider: &SharedProvider) -> Option<f64> {
+    let label = provider.label(Call::Apply(usher_shared::Action::Deactivate));
+    provider.rates().into_iter().find(|rate| rate.label == label).map(|rate| rate.per_second)
+}
+
+async fn work_or_follow(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    status: &RunStatus,
+    provider: &SharedProvider,
+    progress: &mut Progress,
+) -> Result<(Stopped, Option<Engine>), Failure> {
+    let run = &status.run.id;
+    let mut told = false;
+    loop {
+        let account = wiring::account(&context.config, &status.run.account, provider)?;
+        let config = wiring::engine(context, store, address, vec![account], Some(run))?;
+        match Engine::start(config).await {
+            Ok(engine) => {
+                let view = engine.views().pop();
+                let stopped = follow(context, store, run, progress, view, None).await?;
+                if matches!(stopped, Some(Stopped::Interrupted)) {
+                    // Others on this store must not go on with what a person has just stopped.
+                    pause(store, run).await?;
+                }
+                return Ok((stopped.unwrap_or(Stopped::Interrupted), Some(engine)));
+            }
+            Err(EngineError::Store(StoreError::SeatTaken(_))) => {
+                if !told {
+                    told = true;
+                    console::hint(
+                        context.global.quiet,
+                        "Another usher works from this store; following. Should it end first, this one goes on by itself.",
+                    );
+                }
+                let followed = follow(context, store, run, progress, None, Some(Duration::from_secs(1))).await?;
+                if let Some(stopped) = followed {
+                    if matches!(stopped, Stopped::Interrupted) {
+                        pause(store, run).await?;
+                    }
+                    return Ok((stopped, None));
+                }
+            }
+            Err(EngineError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(Failure { exit: Exit::Configuration, error: error.into() }),
+        }
+    }
+}
+
+/// Shows how far the run has come until it stands still or is over; `None` when `at_most` has passed first.
+async fn follow(
+    context: &Context,
+    store: &SharedStore,
+    run: &RunId,
+    progress: &mut Progress,
+    view: Option<watch::Receiver<AccountView>>,
+    at_most: Option<Duration>,
+) -> Result<Option<Stopped>, Failure> {
+    let start = Instant::now();
+    let mut stop = context.stop.clone();
+    loop {
+        if stop.is_asked() {
+            return Ok(Some(Stopped::Interrupted));
+        }
+        match store.run(run).await {
+            Ok(Some(status)) => {
+                let view = view.as_ref().map(|view| view.borrow().clone());
+                progress.show(&status, waiting(view.as_ref()).as_deref(), Instant::now());
+                if status.phase.is_over() {
+                    return Ok(Some(Stopped::Over));
+                }
+                if status.paused {
+                    return Ok(Some(Stopped::Paused));
+                }
+                if let Some(hold) = status.hold.filter(|hold| hold.until.is_none()) {
+                    return Ok(Some(Stopped::Held(hold)));
+                }
+            }
+            Ok(None) => return Err(StoreError::NoSuchRun(run.clone()).into()),
+            // The engine tries again by itself; so does this.
+            Err(error) if error.is_retryable() => tracing::warn!(%error, "how far the run has come is not known"),
+            Err(error) => return Err(error.into()),
+        }
+        if at_most.is_some_and(|at_most| start.elapsed() >= at_most) {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.asked() => {}
+        }
+    }
+}
+
+fn waiting(view: Option<&AccountView>) -> Option<String> {
+    let paused = view?.paused_for.filter(|time| *time > Duration::from_secs(1))?;
+    Some(format!("the vendor refuses for its rate limit, {} more", duration(paused)))
+}
+
+async fn pause(store: &SharedStore, run: &RunId) -> Result<(), Failure> {
+    match store.pause(run).await {
+        // It was over before it could be paused.
+        Ok(()) | Err(StoreError::WrongPhase { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn verify(
+    store: &SharedStore,
+    provider: &SharedProvider,
+    limiter: std::sync::Arc<dyn Limiter>,
+    run: &RunId,
+) -> Result<Verification, Failure> {
+    let gate = PacedGate::new(limiter, provider.clone());
+    verify_run(&**store, &**provider, &gate, run).await.map_err(|error| Failure { exit: Exit::Unavailable, error: error.into() })
+}
