@@ -21,11 +21,16 @@ macro_rules! assert_refused {
     };
 }
 
+pub mod dying;
+pub mod finishing;
+pub mod lapsing;
+pub mod leasing;
 pub mod resolving;
 mod samples;
 mod steps;
 pub mod submitting;
 mod suite;
+pub mod waiting;
 
 use std::future::Future;
 

@@ -104,16 +104,22 @@ impl<'f> Steps<'f> {
         }
     }
 
-    /// Opens a run and appends everything; it lacks only its seal.
-    pub(super) async fn draft(&self, submission: &Submission) -> (RunId, Seal) {
+    /// Opens a run, empty so far.
+    pub(super) async fn open(&self, submission: &Submission) -> RunId {
         let run = self.new_run(submission);
         self.store.open_run(&run).await.unwrap();
         self.runs.lock().unwrap().push(run.id.clone());
+        run.id
+    }
+
+    /// Opens a run and appends everything; it lacks only its seal.
+    pub(super) async fn draft(&self, submission: &Submission) -> (RunId, Seal) {
+        let run = self.open(submission).await;
         for (chunk, first_seq) in submission.requests.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
-            self.append(&run.id, first_seq, chunk).await;
+            self.append(&run, first_seq, chunk).await;
         }
-        let seal = Self::seal_of(&run.id, submission);
-        (run.id, seal)
+        let seal = Self::seal_of(&run, submission);
+        (run, seal)
     }
 
     pub(super) async fn append(&self, run: &RunId, first_seq: u64, requests: &[Request]) {

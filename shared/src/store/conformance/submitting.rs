@@ -107,8 +107,7 @@ pub async fn the_requests_of_an_open_run_are_not_read(fixture: &impl Fixture) {
 pub async fn a_seal_that_counts_otherwise_is_refused_until_all_is_there(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let submission = Submission::of_size(3);
-    let run = steps.new_run(&submission).id;
-    steps.store.open_run(&crate::NewRun { id: run.clone(), ..steps.new_run(&submission) }).await.unwrap();
+    let run = steps.open(&submission).await;
     steps.append(&run, 0, &submission.requests[..1]).await;
     steps.append(&run, 2, &submission.requests[2..]).await;
     let seal = Steps::seal_of(&run, &submission);
