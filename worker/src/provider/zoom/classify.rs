@@ -3,9 +3,10 @@
 //! Sources: Zoom's API reference for `PUT /users/{userId}/status` (its error table), "Rate limits", and "Error definitions".
 //! Decisions where the documents are silent:
 //! - Any 2xx of a change is `applied`, whatever its body says: one document has 204, another 200.
-//! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so it is `forbidden`
-//!   without a halt; a missing scope has codes of its own (4711, 4700), which do halt the account. A 403 of a listing or a
-//!   look-up is about nobody in particular, so it halts the account.
+//! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so that user is `rejected`:
+//!   halting would let one such user stop everybody behind it, the urgent ones too. What concerns the whole account, a
+//!   missing scope, has codes of its own (4711, 4700), which do halt it. A 403 of a listing or a look-up is about nobody in
+//!   particular, so it halts the account.
 //! - A 404 without one of the codes for "no such user" tells nothing about the user: the address may be wrong, a gateway
 //!   may have answered.
 //! - A redirect is never followed (the token would go with it); it may be a portal in front of the network or a
@@ -86,12 +87,15 @@ fn cut(answer: &Answer, reply: &mut Reply) {
 fn refused(call: Call, status: u16, said: &Said, reply: &mut Reply) {
     let code = said.code.as_deref().unwrap_or_default();
     reply.verdict = match (status, code) {
-        (400 | 401 | 403, "4711" | "4700") => return scope(call, said, reply),
+        (_, "4711" | "4700") => return scope(call, said, reply),
         (401, _) | (400, "124") => Verdict::Unauthorized,
         (400 | 404, "1010") | (404, "1001") => Verdict::NotFound,
         // Force locked; a Zoom Room or an admin; no licence or not approved.
         (400, "1000" | "200" | "3412") => Verdict::Rejected,
-        (403, _) => Verdict::Forbidden,
+        (403, _) => match call {
+            Call::Apply(_) => Verdict::Rejected,
+            Call::List | Call::LookUp => Verdict::Forbidden,
+        },
         _ => match call {
             Call::Apply(action) if already(action, said) => Verdict::AlreadyApplied,
             Call::List if page_expired(said) => {
@@ -108,7 +112,7 @@ fn refused(call: Call, status: u16, said: &Said, reply: &mut Reply) {
     if reply.message.is_none() {
         reply.message = Some(format!("HTTP {status} without a message"));
     }
-    if reply.verdict == Verdict::Forbidden && !matches!(call, Call::Apply(_)) {
+    if reply.verdict == Verdict::Forbidden {
         reply.halt = Some(HoldReason::Scope);
         let needed = access::needs(call).join(" or ");
         let said = said.message.as_deref().unwrap_or("insufficient permission");
@@ -143,26 +147,27 @@ fn scope(call: Call, said: &Said, reply: &mut Reply) {
 fn already(action: Action, said: &Said) -> bool {
     const BETWEEN: [&str; 11] =
         ["been", "in", "is", "set", "to", "an", "a", "the", "status", "state", "currently"];
+    const SAME: [&str; 5] = ["this", "that", "same", "requested", "desired"];
     let wished: &[&str] = match action {
         Action::Deactivate => &["inactive", "deactivated", "disabled"],
         Action::Activate => &["active", "activated", "enabled"],
     };
-    let same = ["this", "that", "same", "requested", "desired"];
     let message = said.lower();
     let words: Vec<&str> =
         message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.iter().enumerate().any(|(at, word)| {
-        let before = at.checked_sub(1).map(|at| words[at]);
-        if before == Some("not") {
-            return false;
-        }
-        let mut after = words[at + 1..].iter();
-        match *word {
-            "already" if before.is_some_and(|before| wished.contains(&before)) => true,
-            "already" => after
+        let (before, after) = (&words[..at], &words[at + 1..]);
+        match (before, *word) {
+            ([.., "not"], _) => false,
+            // "... inactive already", "... in this status already"
+            ([.., last], "already") if wished.contains(last) => true,
+            ([.., "in", same, "status" | "state"], "already") if SAME.contains(same) => true,
+            // "already been deactivated", "already in the requested state"
+            (_, "already") => after
+                .iter()
                 .find(|word| !BETWEEN.contains(word))
-                .is_some_and(|found| wished.contains(found) || same.contains(found)),
-            "is" => after.next().is_some_and(|found| wished.contains(found)),
+                .is_some_and(|found| wished.contains(found) || SAME.contains(found)),
+            (_, "is") => after.first().is_some_and(|found| wished.contains(found)),
             _ => false,
         }
     })

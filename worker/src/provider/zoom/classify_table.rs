@@ -60,8 +60,8 @@ fn every_documented_answer_has_its_verdict() {
         (Call::LookUp, 404, "", Verdict::Unknown, Some("404")),
         (OFF, 401, &token, Verdict::Unauthorized, Some("124")),
         (OFF, 401, "", Verdict::Unauthorized, Some("401")),
-        (OFF, 403, &zoom(1108, "You do not have the permission."), Verdict::Forbidden, Some("1108")),
-        (OFF, 403, "", Verdict::Forbidden, Some("403")),
+        (OFF, 403, &zoom(1108, "You do not have the permission."), Verdict::Rejected, Some("1108")),
+        (OFF, 403, "", Verdict::Rejected, Some("403")),
         (OFF, 418, "short and stout", Verdict::Unknown, Some("418")),
         (OFF, 409, &zoom(7, "Conflict."), Verdict::Rejected, Some("7")),
         (OFF, 408, "", Verdict::Transient, None),
@@ -101,7 +101,7 @@ fn a_validation_error_names_its_fields() {
 #[test]
 fn a_missing_scope_halts_the_account_and_names_the_scope() {
     for code in [4711, 4700] {
-        for status in [400, 401, 403] {
+        for status in [400, 401, 403, 404] {
             let body = format!(
                 r#"{{"code":{code},"message":"Invalid access token, does not contain scopes:[user:update:status:admin]."}}"#
             );
@@ -141,6 +141,7 @@ fn already_there_is_found_in_any_words_and_not_where_it_is_not_said() {
         (OFF, "Can't deactivate: the user's status is already set to inactive.", Verdict::AlreadyApplied),
         (OFF, "The user is already in the requested state.", Verdict::AlreadyApplied),
         (OFF, "Status inactive already.", Verdict::AlreadyApplied),
+        (OFF, "The user is in this status already.", Verdict::AlreadyApplied),
         (ON, "User is already active", Verdict::AlreadyApplied),
         (ON, "User has already been activated", Verdict::AlreadyApplied),
         (ON, "The user is active.", Verdict::AlreadyApplied),
