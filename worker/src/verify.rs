@@ -88,7 +88,10 @@ fn claim(row: &OutcomeRow) -> Option<(String, Claim)> {
         _ => (user.before.status, false),
     };
     let key = user.key();
-    (!key.is_empty()).then(|| (key, Claim { seq: row.seq, expected, binding, found: None }))
+    if key.is_empty() {
+        return None;
+    }
+    Some((key, Claim { seq: row.seq, expected, binding, found: None }))
 }
 
 impl Comparison {

@@ -185,7 +185,9 @@ impl Listing<'_> {
             if page.next.as_ref() == Some(&cursor) || self.pages >= MOST_PAGES {
                 let reply = Reply {
                     code: Some("page_repeated".to_owned()),
-                    message: Some("the vendor's listing does not end: it names pages again and again".to_owned()),
+                    message: Some(
+                        "the vendor's listing does not end: it names pages again and again".to_owned(),
+                    ),
                     ..Reply::of(Verdict::Unknown)
                 };
                 return Err(Asked::Vendor { call: Call::List, reply: Box::new(reply) });

@@ -177,7 +177,8 @@ fn the_kinds_of_429_are_told_apart_by_message_then_by_header() {
         "Too many concurrent requests. A request to disassociate this user has already been made.";
     let midnight = ("retry-after", "2026-11-21T00:00:00Z");
     let hours = |hours: u64| Some(NOW.after(std::time::Duration::from_secs(hours * 3600)));
-    let cases: &[(&str, &[(&str, &str)], Throttle, Option<Timestamp>)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Throttle, Option<Timestamp>);
+    let cases: &[Row<'_>] = &[
         (second, &[], Throttle::PerSecond, None),
         (second, &[("x-ratelimit-type", "Daily-limit")], Throttle::PerSecond, None),
         (day, &[], Throttle::PerDay, None),
