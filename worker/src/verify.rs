@@ -276,3 +276,108 @@ async fn look_at(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{Action, UserState};
+
+    use super::*;
+
+    fn user(id: &str, email: &str, status: Status) -> ResolvedUser {
+        let before = UserState { status, license: None, role: None, groups: vec![] };
+        ResolvedUser { id: id.into(), email: Some(email.into()), before }
+    }
+
+    fn row(seq: u64, action: Action, outcome: Outcome, resolved: Option<ResolvedUser>) -> OutcomeRow {
+        OutcomeRow {
+            seq,
+            line: seq + 1,
+            user: "somebody".parse().unwrap(),
+            resolved,
+            action,
+            reason: None,
+            outcome,
+            code: None,
+            message: None,
+            attempts: 0,
+            first_attempt_at: None,
+            last_attempt_at: None,
+            worker: None,
+        }
+    }
+
+    /// What is doubted after the directory showed these users: (place in the run, vouched for, expected).
+    fn doubted(rows: &[OutcomeRow], directory: &[ResolvedUser]) -> (u64, Vec<(u64, bool, Status)>) {
+        let mut comparison = Comparison::with_capacity(rows.len() as u64);
+        rows.iter().for_each(|row| comparison.add(row));
+        comparison.complete();
+        directory.iter().for_each(|user| comparison.see(user));
+        let doubts = comparison.doubts().into_iter().map(|doubt| {
+            let claim = comparison.index.value(doubt.0);
+            (claim.seq, claim.binding, claim.expected)
+        });
+        (comparison.checked(), doubts.collect())
+    }
+
+    #[test]
+    fn each_outcome_is_held_to_what_it_says_of_its_user() {
+        use {Action::*, Outcome::*, Status::*};
+        // (wanted, outcome, status before, status found, what is doubted: vouched for, expected)
+        let cases = [
+            (Deactivate, Applied, Active, Some(Inactive), None),
+            (Deactivate, Applied, Active, Some(Active), Some((true, Inactive))),
+            (Deactivate, Applied, Active, None, Some((true, Inactive))),
+            (Deactivate, AlreadyApplied, Inactive, Some(Inactive), None),
+            (Deactivate, AlreadyApplied, Active, Some(Active), Some((true, Inactive))),
+            (Activate, Applied, Inactive, Some(Active), None),
+            (Activate, Applied, Inactive, Some(Pending), Some((true, Active))),
+            (Deactivate, Protected, Active, Some(Active), None),
+            (Deactivate, Protected, Active, Some(Inactive), Some((false, Active))),
+            (Deactivate, Rejected, Pending, Some(Pending), None),
+            (Deactivate, Exhausted, Active, Some(Inactive), Some((false, Active))),
+            (Deactivate, Cancelled, Active, Some(Active), None),
+            (Deactivate, Poisoned, Active, None, Some((false, Active))),
+        ];
+        for (action, outcome, before, found, expected) in cases {
+            let rows = [row(0, action, outcome, Some(user("a", "a@x.example", before)))];
+            let directory: Vec<_> =
+                found.map(|status| user("a", "a@x.example", status)).into_iter().collect();
+            let expected = expected.map(|(binding, status)| (0, binding, status));
+            assert_eq!(
+                doubted(&rows, &directory),
+                (1, expected.into_iter().collect()),
+                "{action} {outcome} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_newer_run_decides_and_what_nobody_is_is_not_compared() {
+        let known = || Some(user("a", "a@x.example", Status::Active));
+        let rows = [
+            row(0, Action::Deactivate, Outcome::Superseded, known()),
+            row(1, Action::Deactivate, Outcome::NotFound, None),
+            row(2, Action::Deactivate, Outcome::Cancelled, None),
+        ];
+        assert_eq!(doubted(&rows, &[]), (0, vec![]));
+    }
+
+    #[test]
+    fn a_contradicting_row_of_the_same_user_is_no_second_opinion() {
+        let known = || Some(user("a", "a@x.example", Status::Active));
+        let rows = [
+            row(0, Action::Deactivate, Outcome::Applied, known()),
+            row(1, Action::Activate, Outcome::Rejected, known()),
+        ];
+        assert_eq!(doubted(&rows, &[user("a", "a@x.example", Status::Inactive)]), (1, vec![]));
+    }
+
+    #[test]
+    fn users_without_an_id_are_found_by_address_and_the_last_sight_counts() {
+        let rows =
+            [row(0, Action::Deactivate, Outcome::Rejected, Some(user("", "A@X.example", Status::Pending)))];
+        assert_eq!(doubted(&rows, &[user("", "a@x.EXAMPLE", Status::Pending)]), (1, vec![]));
+        let accepted = [user("", "a@x.example", Status::Pending), user("new", "a@x.example", Status::Active)];
+        assert_eq!(doubted(&rows, &accepted), (1, vec![(0, false, Status::Pending)]));
+    }
+}

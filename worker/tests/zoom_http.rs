@@ -1,7 +1,7 @@
 //! A vendor that misbehaves on the wire: bounded memory, bounded time, no redirect followed, a clear reply for each, and the
 //! token goes nowhere else. The server here writes raw bytes, so that no HTTP library makes them better.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
 mod zoom_paper;
 
@@ -214,7 +214,8 @@ async fn a_body_without_an_end_is_cut_and_does_not_fill_the_memory() {
 async fn silence_and_drips_end_at_the_timeout() {
     for (act, code) in [(Act::Hang, "timeout"), (Act::Drip(b"HTTP/1.1 200 OK\r\nx: "), "timeout")] {
         let server = Server::start(act).await;
-        let provider = server.provider(Duration::from_millis(300));
+        let provider = server.provider(Duration::from_secs(2));
+        provider.access().await.unwrap();
         let began = Instant::now();
         let reply = deactivate(&provider).await;
         assert!(began.elapsed() < LONG, "it ended by itself");

@@ -2,7 +2,7 @@
 //! be resolved is not changed. Against the Zoom simulator where Zoom matters, against a scripted provider where the
 //! order of events does. Time is virtual with the scripted one.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
 mod zoom_paper;
 
@@ -319,9 +319,10 @@ async fn a_pause_or_cancel_stops_a_resolve_that_waits() {
         let (store, gate) = (five(), OpenGate::default());
         let operator = async {
             store.renewed.notified().await;
-            let mut status = store.status.lock().unwrap();
-            (status.paused, status.cancelled) = (!cancel, cancel);
-            drop(status);
+            {
+                let mut status = store.status.lock().unwrap();
+                (status.paused, status.cancelled) = (!cancel, cancel);
+            }
             std::future::pending::<()>().await
         };
         let error = tokio::select! {

@@ -54,3 +54,70 @@ pub(crate) fn settled(
 ) -> Resolution {
     Resolution::Settled { outcome, code: Some(code.to_owned()), message: Some(message), user }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use usher_shared::{
+        Status, UserState,
+        config::{SecretSource, Value, ZoomConfig, ZoomPlan},
+    };
+
+    use super::*;
+    use crate::provider::{ProviderOptions, zoom::ZoomProvider};
+
+    fn zoom() -> ZoomProvider {
+        let config = ZoomConfig {
+            base_url: "http://127.0.0.1:9/v2".parse().unwrap(),
+            token_url: "http://127.0.0.1:9/oauth/token".parse().unwrap(),
+            account_id: Value::Plain("a".into()),
+            client_id: Value::Plain("c".into()),
+            // Any file that is there: no call is made.
+            client_secret: SecretSource::File(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()),
+            plan: ZoomPlan::Pro,
+            light: None,
+            medium: None,
+            protected: vec![],
+        };
+        let options = ProviderOptions { call_timeout: Duration::from_secs(1), ..ProviderOptions::default() };
+        ZoomProvider::new(&"zoom-main".parse().unwrap(), &config, options).unwrap()
+    }
+
+    #[test]
+    fn protection_comes_before_what_is_impossible_and_who_is_there_already_is_still_to_be_changed() {
+        let provider = zoom();
+        let protected = ["*@service.corp.example", "KDcu"].map(|rule| ProtectedPattern::new(rule).unwrap());
+        let policy = Policy { protected: protected.into() };
+        let (active, inactive, pending) = (Status::Active, Status::Inactive, Status::Pending);
+        let cases = [
+            ("id1", "ann@corp.example", active, "2", "change"),
+            ("id1", "ann@corp.example", inactive, "2", "change"),
+            ("id1", "ann@corp.example", active, "custom-role", "change"),
+            ("id1", "ann@corp.example", active, "0", "protected owner"),
+            ("id1", "ann@corp.example", active, "1", "protected admin"),
+            ("id1", "Bot@Service.corp.example", active, "1", "protected *@service.corp.example"),
+            ("KDcu", "ann@corp.example", active, "2", "protected KDcu"),
+            ("", "bot@service.corp.example", pending, "2", "protected *@service.corp.example"),
+            ("", "ann@corp.example", pending, "2", "rejected pending"),
+        ];
+        for (id, email, status, role, expected) in cases {
+            let before = UserState { status, license: None, role: Some(role.into()), groups: vec![] };
+            let user = ResolvedUser { id: id.into(), email: Some(email.into()), before };
+            for action in Action::ALL {
+                let said = match judge(&provider, &policy, user.clone(), action) {
+                    Resolution::Change(found) => {
+                        assert_eq!(found, user);
+                        "change".to_owned()
+                    }
+                    Resolution::Settled { outcome, code, message, user: Some(found) } => {
+                        assert!(message.is_some() && found == user);
+                        format!("{outcome} {}", code.unwrap_or_default())
+                    }
+                    other => format!("{other:?}"),
+                };
+                assert_eq!(said, expected, "{id} {email} {status} {role}");
+            }
+        }
+    }
+}

@@ -1,6 +1,11 @@
 //! A store on paper: one sealed run and what a resolve writes of it, for tests of what reads and writes nothing else.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a part of test files, each of which uses some of it"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -286,7 +291,7 @@ impl Store for PaperStore {
     }
 }
 
-/// A gate that lets calls through at a pace that the simulator takes, counts them, and keeps the replies that it is told.
+/// A gate that lets every call through at once, counts them, and keeps the replies that it is told.
 #[derive(Debug, Default)]
 pub struct OpenGate {
     pub calls: Mutex<Vec<Call>>,
