@@ -1,10 +1,39 @@
 //! What usher asks of a vendor. One method is one vendor call (token calls apart), so that the caller can take
 //! one permit for it beforehand.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+mod error;
+mod http;
+mod options;
+pub mod retry_after;
+pub mod zoom;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use usher_shared::{Action, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict};
+use usher_shared::{
+    AccountName, Action, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict, config::AccountConfig,
+};
+
+pub use error::ProviderError;
+pub use options::ProviderOptions;
+
+/// The code of a reply to [`Provider::list`] whose page token has expired: that listing is read again from its first page.
+/// The reply's verdict is `rejected`, for the same call fails for good.
+pub const PAGE_EXPIRED: &str = "page_expired";
+
+/// A provider, shared.
+pub type SharedProvider = Arc<dyn Provider>;
+
+/// Sets the provider of a configured account up. Reads its secrets; makes no call.
+pub fn open(
+    account: &AccountName,
+    config: &AccountConfig,
+    options: ProviderOptions,
+) -> Result<SharedProvider, ProviderError> {
+    match config {
+        AccountConfig::Zoom(zoom) => Ok(Arc::new(zoom::ZoomProvider::new(account, zoom, options)?)),
+    }
+}
 
 /// A rate-limit label: the calls that a vendor counts together. Zoom: `light`, `medium`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,27 @@
+//! What every provider is given beside its account's configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use usher_shared::{Clock, SystemClock};
+
+/// What every provider is given beside its account's configuration.
+#[derive(Clone, Debug)]
+pub struct ProviderOptions {
+    /// How long one call takes at most, connect, token refresh and body included.
+    pub call_timeout: Duration,
+    /// How usher names itself to the vendor.
+    pub user_agent: String,
+    /// Tells when a token ends and what a Retry-After means.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for ProviderOptions {
+    /// Ten seconds a call, `usher/VERSION`, the system's clock.
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(10),
+            user_agent: concat!("usher/", env!("CARGO_PKG_VERSION")).to_owned(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}

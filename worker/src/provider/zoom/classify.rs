@@ -1,0 +1,203 @@
+//! What a reply of Zoom means: one pure function over the call, the status, the headers, the body and the time.
+//!
+//! Sources: Zoom's API reference for `PUT /users/{userId}/status` (its error table), "Rate limits", and "Error definitions".
+//! Decisions where the documents are silent:
+//! - Any 2xx of a change is `applied`, whatever its body says: one document has 204, another 200.
+//! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so that user is `rejected`:
+//!   halting would let one such user stop everybody behind it, the urgent ones too. What concerns the whole account, a
+//!   missing scope, has codes of its own (4711, 4700), which do halt it. A 403 of a listing or a look-up is about nobody in
+//!   particular, so it halts the account.
+//! - A 404 without one of the codes for "no such user" tells nothing about the user: the address may be wrong, a gateway
+//!   may have answered.
+//! - A redirect is never followed (the token would go with it); it may be a portal in front of the network or a
+//!   maintenance page, so it is `transient`.
+
+use usher_shared::{Action, HoldReason, Verdict};
+
+use super::{access, said::Said, throttle};
+use crate::provider::{Call, PAGE_EXPIRED, Reply, http::Answer};
+
+/// What an answer to this call means.
+pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp) -> Reply {
+    let status = answer.status;
+    let mut reply = Reply {
+        http: Some(status),
+        remaining: throttle::remaining(&answer.headers),
+        ..Reply::of(Verdict::Unknown)
+    };
+    if (200..300).contains(&status) {
+        return succeeded(call, answer, reply);
+    }
+    let said = Said::read(answer.body.bytes());
+    reply.code = said.code.clone();
+    reply.message = said.message.clone();
+    match status {
+        429 => {
+            let refusal = throttle::refusal(&answer.headers, &said, now);
+            reply.verdict = Verdict::Throttled;
+            reply.throttle = Some(refusal.throttle);
+            reply.retry_at = refusal.retry_at;
+        }
+        500..600 => {
+            reply.verdict = Verdict::Transient;
+            reply.retry_at = throttle::retry_at(&answer.headers, now);
+            // A gateway's 502 says nothing of what the server behind it did.
+            reply.may_have_applied = matches!(call, Call::Apply(_));
+        }
+        // The vendor did not get, or did not look at, the request.
+        407 | 408 | 421 | 425 => {
+            reply.verdict = Verdict::Transient;
+            reply.retry_at = throttle::retry_at(&answer.headers, now);
+        }
+        300..400 => {
+            reply.verdict = Verdict::Transient;
+            reply.code = Some("redirect".to_owned());
+            reply.message = Some(redirected(answer));
+        }
+        400..500 if answer.body.cut().is_some() && !said.json => cut(answer, &mut reply),
+        400..500 => refused(call, status, &said, &mut reply),
+        _ => {
+            reply.message =
+                reply.message.or_else(|| Some(format!("HTTP {status} is no answer that Zoom documents")));
+            reply.may_have_applied = matches!(call, Call::Apply(_));
+        }
+    }
+    reply
+}
+
+fn succeeded(call: Call, answer: &Answer, mut reply: Reply) -> Reply {
+    reply.verdict = Verdict::Applied;
+    // A change is confirmed by its status line; a page that broke off is no page.
+    if !matches!(call, Call::Apply(_)) && answer.body.cut().is_some() {
+        cut(answer, &mut reply);
+    }
+    reply
+}
+
+/// An answer that was not read to its end, and that means nothing without it.
+fn cut(answer: &Answer, reply: &mut Reply) {
+    if let Some(cut) = answer.body.cut() {
+        reply.verdict = Verdict::Transient;
+        reply.code = Some(cut.code().to_owned());
+        reply.message = Some(cut.message().to_owned());
+    }
+}
+
+/// A 4xx other than 429 and those that say "try again".
+fn refused(call: Call, status: u16, said: &Said, reply: &mut Reply) {
+    let code = said.code.as_deref().unwrap_or_default();
+    reply.verdict = match (status, code) {
+        (_, "4711" | "4700") => return scope(call, said, reply),
+        (401, _) | (400, "124") => Verdict::Unauthorized,
+        (400 | 404, "1010") | (404, "1001") => Verdict::NotFound,
+        // Force locked; a Zoom Room or an admin; no licence or not approved.
+        (400, "1000" | "200" | "3412") => Verdict::Rejected,
+        (403, _) => match call {
+            Call::Apply(_) => Verdict::Rejected,
+            Call::List | Call::LookUp => Verdict::Forbidden,
+        },
+        _ => match call {
+            Call::Apply(action) if already(action, said) => Verdict::AlreadyApplied,
+            Call::List if page_expired(said) => {
+                reply.code = Some(PAGE_EXPIRED.to_owned());
+                Verdict::Rejected
+            }
+            _ if said.code.is_some() => Verdict::Rejected,
+            _ => Verdict::Unknown,
+        },
+    };
+    if reply.code.is_none() && reply.verdict != Verdict::AlreadyApplied {
+        reply.code = Some(status.to_string());
+    }
+    if reply.message.is_none() {
+        reply.message = Some(format!("HTTP {status} without a message"));
+    }
+    if reply.verdict == Verdict::Forbidden {
+        reply.halt = Some(HoldReason::Scope);
+        let needed = access::needs(call).join(" or ");
+        let said = said.message.as_deref().unwrap_or("insufficient permission");
+        reply.message = Some(limit(format!(
+            "Zoom does not let the app read users: {said}. Check that the app has the scope {needed} and that its \
+             owner's role may see users"
+        )));
+    }
+}
+
+/// A token without the scope that the call needs: no user is at fault, and no retry helps.
+fn scope(call: Call, said: &Said, reply: &mut Reply) {
+    let message = said.message.as_deref().unwrap_or_default();
+    let mut named: Vec<&str> = message
+        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '_')))
+        .filter(|word| word.contains(':') && !word.starts_with(':') && !word.ends_with(':'))
+        .collect();
+    if named.is_empty() {
+        named = access::needs(call).to_vec();
+    }
+    reply.verdict = Verdict::Forbidden;
+    reply.halt = Some(HoldReason::Scope);
+    reply.message = Some(limit(format!(
+        "the token lacks a scope; add {} to the server-to-server OAuth app in Zoom's App Marketplace, then release the \
+         account. Zoom says: {message}",
+        named.join(" or ")
+    )));
+}
+
+/// Whether a refusal only says that the user is already as wished. Zoom documents no such answer, so the wording is free:
+/// "already inactive", "has already been deactivated", "is inactive", "inactive already", "already in this status".
+fn already(action: Action, said: &Said) -> bool {
+    const BETWEEN: [&str; 11] =
+        ["been", "in", "is", "set", "to", "an", "a", "the", "status", "state", "currently"];
+    const SAME: [&str; 5] = ["this", "that", "same", "requested", "desired"];
+    let wished: &[&str] = match action {
+        Action::Deactivate => &["inactive", "deactivated", "disabled"],
+        Action::Activate => &["active", "activated", "enabled"],
+    };
+    let message = said.lower();
+    let words: Vec<&str> =
+        message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let (before, after) = (&words[..at], &words[at + 1..]);
+        match (before, *word) {
+            ([.., "not"], _) => false,
+            // "... inactive already", "... in this status already"
+            ([.., last], "already") if wished.contains(last) => true,
+            ([.., "in", same, "status" | "state"], "already") if SAME.contains(same) => true,
+            // "already been deactivated", "already in the requested state"
+            (_, "already") => after
+                .iter()
+                .find(|word| !BETWEEN.contains(word))
+                .is_some_and(|found| wished.contains(found) || SAME.contains(found)),
+            (_, "is") => after.first().is_some_and(|found| wished.contains(found)),
+            _ => false,
+        }
+    })
+}
+
+/// `next_page_token` lives 15 minutes.
+fn page_expired(said: &Said) -> bool {
+    let message = said.lower();
+    (message.contains("next_page_token")
+        || message.contains("next page token")
+        || message.contains("page token"))
+        && ["expired", "invalid"].iter().any(|word| message.contains(word))
+}
+
+fn redirected(answer: &Answer) -> String {
+    let host = answer
+        .headers
+        .get("location")
+        .and_then(|to| to.to_str().ok())
+        .and_then(|to| url::Url::parse(to).ok())
+        .and_then(|to| to.host_str().map(str::to_owned));
+    let to = host.map(|host| format!(" to {host}")).unwrap_or_default();
+    limit(format!("redirected{to}; usher follows no redirect with a token: check base_url and the network"))
+}
+
+/// The contract's bound on messages.
+fn limit(text: String) -> String {
+    if text.chars().count() <= 500 { text } else { text.chars().take(500).collect() }
+}
+
+#[cfg(test)]
+#[path = "classify_table.rs"]
+mod tests;
