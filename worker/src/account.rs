@@ -1,0 +1,219 @@
+//! One account as a worker carries its work out: its provider, its limiter, its health, and what holds it back.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::rngs::StdRng;
+use tokio::sync::{Notify, RwLock, watch};
+use usher_shared::{
+    AccountName, Clock, ResolvedUser, RunId, RunStatus, Timestamp, WorkerId,
+    config::{ProtectedPattern, WorkerConfig},
+    store::SharedStore,
+};
+
+use crate::{
+    backend::Slots,
+    boot_clock::BootClock,
+    health::{Finding, Health, Seen},
+    holds::Holds,
+    limiter::Limiter,
+    meter::Meter,
+    provider::Provider,
+};
+
+/// How far the stopping of a worker has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It works.
+    #[default]
+    No,
+    /// It leases nothing more; calls in flight finish.
+    Drain,
+}
+
+/// One account as a worker carries its work out.
+pub(crate) struct Account {
+    pub name: AccountName,
+    pub provider: Arc<dyn Provider>,
+    pub protected: Vec<ProtectedPattern>,
+    pub store: SharedStore,
+    pub limiter: Arc<dyn Limiter>,
+    pub worker: WorkerId,
+    pub config: WorkerConfig,
+    pub only_run: Option<RunId>,
+    pub boot: Arc<dyn BootClock>,
+    pub clock: Arc<dyn Clock>,
+    pub slots: Arc<Slots>,
+    /// Read by whoever has jobs in flight, in all accounts of the process; written by a job that must run alone.
+    pub company: Arc<RwLock<()>>,
+    pub holds: Holds,
+    pub meter: Meter,
+    pub stop: watch::Receiver<Stop>,
+    /// The runs of this account that are not over, as last seen.
+    pub runs: watch::Sender<Vec<RunStatus>>,
+    /// Wakes the steward.
+    pub nudge: Notify,
+    /// Wakes the feeder.
+    pub feed: Notify,
+    health: Mutex<Health>,
+    random: Mutex<StdRng>,
+    store_time: StoreTime,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What an [`Account`] is made of.
+pub(crate) struct AccountParts {
+    pub name: AccountName,
+    pub provider: Arc<dyn Provider>,
+    pub protected: Vec<ProtectedPattern>,
+    pub store: SharedStore,
+    pub limiter: Arc<dyn Limiter>,
+    pub worker: WorkerId,
+    pub config: WorkerConfig,
+    pub only_run: Option<RunId>,
+    pub boot: Arc<dyn BootClock>,
+    pub clock: Arc<dyn Clock>,
+    pub company: Arc<RwLock<()>>,
+    pub stop: watch::Receiver<Stop>,
+    pub random: StdRng,
+}
+
+impl Account {
+    pub fn new(parts: AccountParts) -> Self {
+        Self {
+            slots: Arc::default(),
+            holds: Holds::default(),
+            meter: Meter::default(),
+            runs: watch::Sender::default(),
+            nudge: Notify::new(),
+            feed: Notify::new(),
+            health: Mutex::default(),
+            random: Mutex::new(parts.random),
+            store_time: StoreTime::default(),
+            name: parts.name,
+            provider: parts.provider,
+            protected: parts.protected,
+            store: parts.store,
+            limiter: parts.limiter,
+            worker: parts.worker,
+            config: parts.config,
+            only_run: parts.only_run,
+            boot: parts.boot,
+            clock: parts.clock,
+            company: parts.company,
+            stop: parts.stop,
+        }
+    }
+
+    /// The time by the store's clock, as far as it is known: what jobs and holds come due by. A worker's own wall clock
+    /// may be wrong by hours, and may jump.
+    pub fn now(&self) -> Timestamp {
+        self.store_time.at(self.boot.now()).unwrap_or_else(|| self.clock.now())
+    }
+
+    /// Takes note of the store's time at a moment of the boot clock.
+    pub fn learn_time(&self, boot: Duration, store: Timestamp) {
+        self.store_time.learn(boot, store);
+    }
+
+    /// A moment of the wall clock here, which providers tell time by, on the store's clock.
+    pub fn rebased(&self, local: Timestamp) -> Timestamp {
+        self.now().after(local.since(self.clock.now()))
+    }
+
+    pub fn lease_ttl(&self) -> Duration {
+        Duration::from_secs_f64(self.config.lease_seconds.clamp(0.001, 86_400.0))
+    }
+
+    pub fn random(&self) -> MutexGuard<'_, StdRng> {
+        locked(&self.random)
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow() == Stop::Drain
+    }
+
+    /// Ends when the worker is to stop.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // The sender is gone only when the engine is: that, too, is a stop.
+        let _ = stop.wait_for(|stop| *stop == Stop::Drain).await;
+    }
+
+    /// Waits, unless the worker is to stop first; `None` then.
+    pub async fn unless_stopping<F: Future>(&self, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            () = self.stopping() => None,
+            output = future => Some(output),
+        }
+    }
+
+    /// Takes note of an attempt; a hold that follows from it is placed.
+    pub fn observe(&self, seen: &Seen) -> Finding {
+        locked(&self.health).observe(seen)
+    }
+
+    pub fn is_probing(&self) -> bool {
+        locked(&self.health).is_probing()
+    }
+
+    /// Takes note of what a lease call, sent at `asked_at` on the boot clock, told of the account's hold.
+    pub fn heard_hold(&self, asked_at: Duration, hold: Option<&usher_shared::Hold>) {
+        if let Some(hold) = hold {
+            locked(&self.health).observe_hold(hold);
+        }
+        self.holds.heard(asked_at, hold);
+    }
+
+    /// The rule that protects this user, where one does.
+    pub fn protection(&self, user: &ResolvedUser) -> Option<String> {
+        self.protected
+            .iter()
+            .find(|pattern| pattern.matches(user))
+            .map(|pattern| pattern.as_str().to_owned())
+            .or_else(|| self.provider.protected_role(user).map(str::to_owned))
+    }
+}
+
+/// The store's clock, told from the boot clock.
+#[derive(Debug)]
+struct StoreTime(AtomicI64);
+
+const UNKNOWN: i64 = i64::MIN;
+
+impl Default for StoreTime {
+    fn default() -> Self {
+        Self(AtomicI64::new(UNKNOWN))
+    }
+}
+
+impl StoreTime {
+    fn learn(&self, boot: Duration, store: Timestamp) {
+        self.0.store(store.as_millis() - millis(boot), Ordering::Relaxed);
+    }
+
+    fn at(&self, boot: Duration) -> Option<Timestamp> {
+        let offset = self.0.load(Ordering::Relaxed);
+        (offset != UNKNOWN).then(|| Timestamp::from_millis(offset.saturating_add(millis(boot))))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! The pipeline of one lease: wait for its start, check that it may begin, apply, decide, record by one `finish`.
+
+mod call;
+mod lasting;
+mod look;
+mod ready;
+mod record;
+
+use std::sync::Arc;
+
+use apalis::prelude::Data;
+use tracing::Instrument;
+use usher_shared::{
+    Attempt, JobKey, JobReport, Outcome, Then, Timestamp, Verdict,
+    store::{Lease, LeasedJob},
+};
+
+use crate::{
+    account::Account,
+    backend::Work,
+    backoff::Backoff,
+    decide::{JobFacts, POISON_DEATHS, RatePause, RetryPolicy, decide},
+    health::Seen,
+    provider::{Reply, Throttle},
+};
+
+pub(crate) use record::{give_back, give_back_lease};
+
+/// The code of an attempt in which usher's own code panicked.
+pub const PANIC: &str = "panic";
+
+/// Carries one lease out. Every way out of it leaves each of its jobs reported, given back, or somebody else's.
+pub(crate) async fn execute(work: Work, account: Data<Arc<Account>>) {
+    let account = Arc::clone(&account);
+    let first = work.lease.jobs.first().map(|job| (job.seq, job.attempt)).unwrap_or_default();
+    let span = tracing::info_span!(
+        "lease", run = %work.lease.run, account = %account.name, job = first.0, attempt = first.1
+    );
+    carry_out(work, account).instrument(span).await;
+}
+
+async fn carry_out(work: Work, account: Arc<Account>) {
+    let mut work = match ready::ready(work, &account).await {
+        Ok(work) => work,
+        Err(ready::NotReady::GiveBack(work, why)) => {
+            tracing::debug!(why, "given back before its call");
+            return give_back(&account, *work).await;
+        }
+        Err(ready::NotReady::Lapsed) => {
+            return tracing::warn!("the lease lapsed before its call; no call was made");
+        }
+    };
+    let (mut reports, open) = settle_without_call(&work.lease, &account);
+    let poisoned = open.first().is_some_and(|job| job.deaths >= POISON_DEATHS);
+    if open.is_empty() {
+        return record::record(&account, work.lease, work.lasts_until, reports).await;
+    }
+    let began_at = account.now();
+    if poisoned {
+        // Such a job is leased alone, so that it is the lease's only one.
+        let looked = look::look(&mut work, &account, &open[0]).await;
+        reports.extend(looked.into_iter().map(|then| uncalled(&open[0], then)));
+        return record::record(&account, work.lease, work.lasts_until, reports).await;
+    }
+    let replies = call::apply(&mut work, &account, &open).await;
+    let ended_at = account.now();
+    let mut pause = None;
+    for (place, (job, reply)) in open.iter().zip(replies).enumerate() {
+        let reply = rebased(reply, &account);
+        let calls = u32::from(place == 0);
+        reports.push(report(&account, &work.lease, job, &reply, calls, began_at, ended_at, &mut pause));
+    }
+    match pause {
+        Some(pause) => {
+            // The fleet is told at once; the ledger needs not wait for it, nor it for the ledger.
+            tokio::join!(
+                account.limiter.throttled(&work.permit, pause),
+                record::record(&account, work.lease, work.lasts_until, reports)
+            );
+        }
+        None => {
+            account.limiter.accepted(&work.permit);
+            record::record(&account, work.lease, work.lasts_until, reports).await;
+        }
+    }
+}
+
+/// Jobs that need no call: users that are protected by now, whatever was known when they were resolved.
+fn settle_without_call(lease: &Lease, account: &Account) -> (Vec<JobReport>, Vec<LeasedJob>) {
+    let mut reports = Vec::with_capacity(lease.jobs.len());
+    let mut open = Vec::with_capacity(lease.jobs.len());
+    for job in &lease.jobs {
+        match account.protection(&job.user) {
+            Some(rule) => {
+                let message = format!("protected by the rule {rule:?}; no call was made");
+                let then =
+                    Then::Finish { outcome: Outcome::Protected, code: Some(rule), message: Some(message) };
+                reports.push(uncalled(job, then));
+            }
+            None => open.push(job.clone()),
+        }
+    }
+    (reports, open)
+}
+
+fn uncalled(job: &LeasedJob, then: Then) -> JobReport {
+    JobReport { seq: job.seq, attempt: None, throttled: 0, then }
+}
+
+/// Decides about one reply, and takes note of what it says about the account.
+#[expect(clippy::too_many_arguments, reason = "one attempt's facts, each from another source")]
+fn report(
+    account: &Account,
+    lease: &Lease,
+    job: &LeasedJob,
+    reply: &Reply,
+    calls: u32,
+    began_at: Timestamp,
+    ended_at: Timestamp,
+    pause: &mut Option<RatePause>,
+) -> JobReport {
+    let key = JobKey { run: lease.run.clone(), seq: job.seq };
+    let ours = reply.code.as_deref() == Some(PANIC);
+    let finding = account.observe(&Seen { job: key, verdict: reply.verdict, ours, began_at, ended_at });
+    let facts = JobFacts { outage_until: finding.outage_until, ..facts(lease, job) };
+    let policy = RetryPolicy { max_attempts: account.config.max_attempts };
+    let interval = Backoff::ATTEMPTS.interval(job.attempt, &mut *account.random());
+    let decision = decide(&facts, reply, policy, ended_at, interval);
+    for hold in [finding.hold, decision.hold].into_iter().flatten() {
+        hold_account(account, &hold);
+    }
+    *pause = longer(*pause, decision.pause);
+    let throttled = reply.verdict == Verdict::Throttled;
+    if throttled {
+        account.meter.throttled();
+    }
+    tracing::debug!(
+        job = job.seq, verdict = %reply.verdict, http = reply.http, code = reply.code.as_deref(),
+        then = ?decision.then, user = %job.request.user.as_str(), "decided"
+    );
+    let attempt = Attempt {
+        began_at,
+        ended_at,
+        calls,
+        http: reply.http,
+        verdict: reply.verdict,
+        code: reply.code.clone(),
+        worker: account.worker.clone(),
+    };
+    JobReport { seq: job.seq, attempt: Some(attempt), throttled: throttled.into(), then: decision.then }
+}
+
+fn facts(lease: &Lease, job: &LeasedJob) -> JobFacts {
+    JobFacts {
+        action: lease.action,
+        before: job.user.before.status,
+        attempt: job.attempt,
+        may_have_applied: job.may_have_applied,
+        outage_until: None,
+    }
+}
+
+/// Holds the account: here at once, everywhere once the steward has told the store.
+pub(crate) fn hold_account(account: &Account, hold: &usher_shared::Hold) {
+    if account.holds.place(hold) {
+        tracing::warn!(account = %account.name, reason = ?hold.reason, until = ?hold.until.map(|until| until.to_string()), "{}", hold.message);
+        account.nudge.notify_one();
+    }
+}
+
+fn longer(one: Option<RatePause>, other: Option<RatePause>) -> Option<RatePause> {
+    match (one, other) {
+        (Some(RatePause::Said(one)), Some(RatePause::Said(other))) => Some(RatePause::Said(one.max(other))),
+        (Some(said @ RatePause::Said(_)), _) | (_, Some(said @ RatePause::Said(_))) => Some(said),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Providers tell time by the wall clock here; jobs come due by the store's.
+fn rebased(reply: Reply, account: &Account) -> Reply {
+    Reply { retry_at: reply.retry_at.map(|at| account.rebased(at)), ..reply }
+}
+
+/// Whether a reply is a refusal for the account's rate, rather than for this user's.
+pub(crate) fn is_rate_refusal(reply: &Reply) -> bool {
+    reply.verdict == Verdict::Throttled
+        && matches!(reply.throttle, None | Some(Throttle::PerSecond | Throttle::PerDay))
+}

@@ -1,0 +1,124 @@
+//! What an account's calls have been like lately: how many a second, how long each takes.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::account::locked;
+
+/// The window over which the rate is told.
+const WINDOW: Duration = Duration::from_secs(2);
+/// What a call is taken to last before any has been seen.
+const FIRST_GUESS: Duration = Duration::from_millis(500);
+
+/// What an account's calls have been like lately.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    starts: Mutex<VecDeque<Instant>>,
+    latency: Mutex<Option<f64>>,
+    throttled: AtomicU64,
+    calls: AtomicU64,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            starts: Mutex::default(),
+            latency: Mutex::default(),
+            throttled: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Meter {
+    /// A call starts now.
+    pub fn began(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut starts = locked(&self.starts);
+        starts.push_back(now);
+        forget(&mut starts, now);
+    }
+
+    /// A call has ended, this long after it began. Longer ones count at once, shorter ones by and by: too few calls in
+    /// flight would cost speed, too many cost nothing.
+    pub fn ended(&self, took: Duration) {
+        let took = took.as_secs_f64();
+        let mut latency = locked(&self.latency);
+        *latency = Some(match *latency {
+            None => took,
+            Some(known) => known + (took - known) * if took > known { 0.3 } else { 0.02 },
+        });
+    }
+
+    /// A call was refused for the rate limit.
+    pub fn throttled(&self) {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls refused so far.
+    pub fn throttled_so_far(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
+    /// Calls made so far.
+    pub fn calls_so_far(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls a second, over the last two seconds or since the first of them.
+    pub fn rate(&self) -> f64 {
+        let now = Instant::now();
+        let mut starts = locked(&self.starts);
+        forget(&mut starts, now);
+        let Some(first) = starts.front() else { return 0.0 };
+        let span = (now - *first).max(WINDOW / 2);
+        let count = u32::try_from(starts.len()).unwrap_or(u32::MAX);
+        f64::from(count) / span.as_secs_f64()
+    }
+
+    /// What a call lasts.
+    pub fn latency(&self) -> Duration {
+        locked(&self.latency).map_or(FIRST_GUESS, Duration::from_secs_f64)
+    }
+}
+
+fn forget(starts: &mut VecDeque<Instant>, now: Instant) {
+    while starts.front().is_some_and(|start| now.saturating_duration_since(*start) > WINDOW) {
+        starts.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_is_that_of_the_last_two_seconds() {
+        let meter = Meter::default();
+        assert!(meter.rate() < 0.01);
+        for _ in 0..400 {
+            meter.began();
+            tokio::time::advance(Duration::from_millis(20)).await;
+        }
+        assert!((49.0..51.0).contains(&meter.rate()), "{}", meter.rate());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(meter.rate() < 0.01);
+    }
+
+    #[test]
+    fn a_slower_vendor_is_seen_within_a_few_calls() {
+        let meter = Meter::default();
+        (0..100).for_each(|_| meter.ended(Duration::from_millis(60)));
+        (0..10).for_each(|_| meter.ended(Duration::from_millis(700)));
+        assert!(meter.latency() > Duration::from_millis(650), "{:?}", meter.latency());
+    }
+}

@@ -1,0 +1,275 @@
+//! Moves an account's runs on: resolve, admit, promote, sweep. Small steps, in the order in which runs are worked.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
+use usher_shared::{
+    RunId, RunStatus,
+    store::{CHUNK, StoreError},
+};
+
+use crate::{
+    account::Account,
+    backoff::Backoff,
+    execute::hold_account,
+    gate::AccountGate,
+    next_step::{NextStep, next_step},
+    resolve::{Asked, Patience, Policy, ResolveError, Resolver},
+};
+
+/// How often the runs are looked at while nothing wakes the steward: a pause or cancel by another process, which the
+/// store applies to leases by itself, shows here within this.
+const LOOK: Duration = Duration::from_millis(500);
+/// The same where one run is followed to its end.
+const LOOK_AT_ONE: Duration = Duration::from_millis(100);
+/// The shortest time between two looks that found nothing to move.
+const SHORTEST: Duration = Duration::from_millis(20);
+/// Chunks put into the queue a look: the next look may find a more urgent run.
+const CHUNKS: usize = 4;
+/// Runs of one account resolved at once.
+const RESOLVES: usize = 4;
+/// How long a stewardship lasts between renewals.
+const STEWARDSHIP: Duration = Duration::from_secs(15);
+/// How long a run whose resolve failed is left alone.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(2);
+/// How often runs that were opened and never sealed are forgotten.
+const EXPIRE: Duration = Duration::from_secs(10 * 60);
+/// How often the store is asked for its time.
+const TIME: Duration = Duration::from_secs(60);
+
+/// Looks after an account's runs until the worker is to stop.
+pub(crate) async fn steward(account: Arc<Account>) {
+    let mut steward = Steward {
+        gate: Arc::new(AccountGate::new(&account)),
+        account,
+        resolves: JoinSet::new(),
+        resolving: HashMap::new(),
+        again: HashMap::new(),
+        failures: 0,
+        expired: None,
+        timed: None,
+    };
+    while !steward.account.is_stopping() {
+        let moved = steward.look().await;
+        if !moved {
+            steward.rest().await;
+        }
+    }
+    // What a call in flight found out is told to the store even now.
+    steward.resolves.shutdown().await;
+    steward.write_hold().await;
+}
+
+struct Steward {
+    account: Arc<Account>,
+    gate: Arc<AccountGate>,
+    resolves: JoinSet<(RunId, Result<(), ResolveError>)>,
+    resolving: HashMap<RunId, AbortHandle>,
+    /// Runs whose resolve failed, and when it is tried again.
+    again: HashMap<RunId, Instant>,
+    failures: u32,
+    expired: Option<Instant>,
+    timed: Option<Instant>,
+}
+
+impl Steward {
+    /// One look at everything. Answers whether a run was moved on, so that another look is worth while.
+    async fn look(&mut self) -> bool {
+        self.write_hold().await;
+        self.reap();
+        match self.attend().await {
+            Ok(moved) => {
+                self.failures = 0;
+                moved
+            }
+            Err(error) => {
+                self.failures += 1;
+                let wait = Backoff::SERVICE.ceiling(self.failures);
+                tracing::warn!(account = %self.account.name, %error, "the runs can't be looked after for now; trying again");
+                self.account.unless_stopping(tokio::time::sleep(wait)).await;
+                false
+            }
+        }
+    }
+
+    async fn attend(&mut self) -> Result<bool, StoreError> {
+        self.housekeeping().await?;
+        let account = Arc::clone(&self.account);
+        let mut runs = match &account.only_run {
+            Some(run) => account.store.run(run).await?.into_iter().collect(),
+            None => account.store.unfinished(&account.name).await?,
+        };
+        // The most urgent first, whatever the phase; the order within a priority is the store's.
+        runs.sort_by_key(|run| run.run.priority.rank());
+        account.runs.send_if_modified(|known| {
+            let changed = *known != runs;
+            if changed {
+                known.clone_from(&runs);
+            }
+            changed
+        });
+        let mut moved = false;
+        for run in &runs {
+            if account.is_stopping() {
+                return Ok(false);
+            }
+            // One run's refusal (it was paused or cancelled a moment ago, say) is no reason to leave the others.
+            match self.step(run).await {
+                Ok(stepped) => moved |= stepped,
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(error) => {
+                    tracing::debug!(run = %run.run.id, %error, "the run has moved on by itself");
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn step(&mut self, run: &RunStatus) -> Result<bool, StoreError> {
+        let account = Arc::clone(&self.account);
+        let id = &run.run.id;
+        match next_step(run) {
+            NextStep::Nothing => Ok(false),
+            NextStep::Resolve => {
+                self.resolve(run);
+                Ok(false)
+            }
+            NextStep::Admit => {
+                let number = account.store.admit(id).await?;
+                tracing::info!(run = %id, account = %account.name, number, total = run.counters.total, "admitted");
+                Ok(true)
+            }
+            NextStep::Promote => {
+                for _ in 0..CHUNKS {
+                    let left = account.store.promote(id, CHUNK).await?;
+                    account.feed.notify_one();
+                    if left == 0 || account.is_stopping() {
+                        break;
+                    }
+                }
+                Ok(true)
+            }
+            NextStep::Sweep => {
+                let left = account.store.cancel(id, CHUNK).await?;
+                // What is left may all be in flight: the next look tells.
+                let swept = run.counters.pending + run.counters.queued;
+                Ok(left > 0 && swept > CHUNK as u64)
+            }
+        }
+    }
+
+    fn resolve(&mut self, run: &RunStatus) {
+        let id = &run.run.id;
+        let waits = self.again.get(id).is_some_and(|again| *again > Instant::now());
+        if waits || self.resolving.contains_key(id) || self.resolving.len() >= RESOLVES {
+            return;
+        }
+        let account = Arc::clone(&self.account);
+        let (gate, run) = (Arc::clone(&self.gate), run.clone());
+        let resolve = async move {
+            let policy = Policy { protected: account.policy.protected.clone() };
+            let resolver = Resolver {
+                store: &*account.store,
+                provider: &*account.provider,
+                gate: &*gate,
+                policy: &policy,
+                worker: &account.worker,
+                patience: Patience::default(),
+                stewardship: STEWARDSHIP,
+                progress: &|progress| tracing::debug!(?progress, "resolving"),
+            };
+            let resolved = resolver.resolve(&run).await.map(drop);
+            account.nudge.notify_one();
+            (run.run.id, resolved)
+        };
+        let handle = self.resolves.spawn(resolve);
+        self.resolving.insert(id.clone(), handle);
+    }
+
+    /// Takes note of the resolves that have ended.
+    fn reap(&mut self) {
+        while let Some(ended) = self.resolves.try_join_next() {
+            match ended {
+                Ok((run, Ok(()))) => {
+                    self.resolving.remove(&run);
+                    self.again.remove(&run);
+                }
+                Ok((run, Err(error))) => self.resolve_failed(run, &error),
+                Err(error) => {
+                    tracing::error!(account = %self.account.name, %error, "a resolve broke off; it is begun again");
+                    self.resolving.retain(|_, handle| !handle.is_finished());
+                }
+            }
+        }
+        self.again.retain(|_, again| *again > Instant::now());
+    }
+
+    fn resolve_failed(&mut self, run: RunId, error: &ResolveError) {
+        match error {
+            ResolveError::Elsewhere(_) | ResolveError::Stopped(_) | ResolveError::Asked(Asked::Closed(_)) => {
+                tracing::debug!(%run, %error, "not resolved here for now");
+            }
+            ResolveError::Asked(Asked::Vendor { reply, .. }) if reply.halt.is_some() => {
+                // The gate has held the account already.
+                tracing::debug!(%run, %error, "not resolved: the account is on hold");
+            }
+            ResolveError::Asked(_) | ResolveError::Store(_) => {
+                tracing::warn!(%run, %error, "not resolved; tried again in a while");
+            }
+        }
+        self.resolving.remove(&run);
+        self.again.insert(run, Instant::now() + RESOLVE_AGAIN);
+    }
+
+    /// Tells the store of a hold that was found here.
+    async fn write_hold(&self) {
+        let account = &self.account;
+        let Some(hold) = account.holds.unwritten() else { return };
+        for failures in 1..=5 {
+            match account.store.hold(&account.name, &hold).await {
+                Ok(()) => return account.holds.written(&hold, account.boot.now()),
+                Err(error) => {
+                    tracing::warn!(account = %account.name, %error, "the hold is not told to the store yet; trying again");
+                    tokio::time::sleep(Backoff::SERVICE.ceiling(failures)).await;
+                }
+            }
+        }
+    }
+
+    async fn housekeeping(&mut self) -> Result<(), StoreError> {
+        let account = &self.account;
+        if self.timed.is_none_or(|timed| timed.elapsed() >= TIME) {
+            let asked_at = account.boot.now();
+            account.learn_time(asked_at, account.store.now().await?);
+            self.timed = Some(Instant::now());
+        }
+        if account.only_run.is_none() && self.expired.is_none_or(|expired| expired.elapsed() >= EXPIRE) {
+            let expired = account.store.expire_open_runs().await?;
+            if expired > 0 {
+                tracing::info!(expired, "forgot runs that were opened and never sealed");
+            }
+            self.expired = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do.
+    async fn rest(&self) {
+        let account = &self.account;
+        let look = if account.only_run.is_some() { LOOK_AT_ONE } else { LOOK };
+        let began = Instant::now();
+        let work = async {
+            tokio::select! {
+                () = account.store.wait_for_work(&account.name, look) => {
+                    // The store also wakes for jobs, which are not the steward's.
+                    tokio::time::sleep(SHORTEST.saturating_sub(began.elapsed())).await;
+                }
+                () = account.nudge.notified() => {}
+            }
+        };
+        account.unless_stopping(work).await;
+    }
+}
