@@ -1,1 +1,3 @@
 //! Everything that puts work into usher: file intake and submit.
+
+pub mod intake;
