@@ -1,5 +1,5 @@
 //! Whatever the bytes, intake neither panics nor hangs; and what the `csv` crate writes, it reads back.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
 use usher_producer::intake::{Format, IntakeOptions, Row, parse};

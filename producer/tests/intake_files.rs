@@ -1,5 +1,5 @@
 //! Intake reads what systems really export, names every bad row by its true line, and refuses files that are none.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::{io::Write, path::Path};
 
@@ -14,21 +14,21 @@ fn open(bytes: &[u8], options: IntakeOptions) -> Result<Intake, IntakeError> {
 
 /// Rows in short: `2 ann@x` for a request, `3 =2` for a duplicate, the message of a bad one.
 fn rows(bytes: &[u8], options: IntakeOptions) -> Vec<String> {
-    open(bytes, options)
-        .unwrap()
-        .map(|row| match row.unwrap() {
-            Row::Request(request) => format!("{} {}", request.line, request.user),
-            Row::Duplicate(duplicate) => format!("{} ={}", duplicate.line, duplicate.first_line),
-            Row::Bad(bad) => bad.to_string(),
-        })
-        .collect()
+    let short = |row| match row {
+        Ok(Row::Request(request)) => format!("{} {}", request.line, request.user),
+        Ok(Row::Duplicate(duplicate)) => format!("{} ={}", duplicate.line, duplicate.first_line),
+        Ok(Row::Bad(bad)) => bad.to_string(),
+        Err(error) => panic!("{error}"),
+    };
+    match open(bytes, options) {
+        Ok(intake) => intake.map(short).collect(),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn refused(bytes: &[u8], options: IntakeOptions) -> String {
-    match open(bytes, options) {
-        Ok(intake) => intake.last().unwrap().unwrap_err().to_string(),
-        Err(error) => error.to_string(),
-    }
+    let found = open(bytes, options).and_then(|mut intake| intake.try_for_each(|row| row.map(drop)));
+    found.expect_err("usable").to_string()
 }
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {

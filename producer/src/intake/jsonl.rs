@@ -79,6 +79,7 @@ fn without_line(error: &serde_json::Error) -> String {
     format!("{said} at character {}", error.column())
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack, for each of a million lines")]
 enum Line<'a> {
     Object(Object<'a>),
     User(Cow<'a, str>),
