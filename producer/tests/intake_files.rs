@@ -209,3 +209,17 @@ fn a_row_without_end_is_bad_and_those_behind_it_are_read() {
     assert!(rows[3].starts_with("line 5: a quote is opened here and not closed"), "{}", rows[3]);
     assert_eq!(rows.last().unwrap(), "100005 e@x");
 }
+
+#[test]
+fn rows_and_line_breaks_that_lie_across_blocks_are_whole() {
+    // Notes of every length up to a row's, so that blocks end at every kind of place, within CR LF included.
+    for ending in ["\r\n", "\r", "\n"] {
+        let mut text = format!("email,note{ending}");
+        for row in 0..3_000 {
+            text += &format!("u{row}@x,\"{}{ending}\"{ending}", "é".repeat(row * 7 % 1_201));
+        }
+        let rows = rows(text.as_bytes(), DEACTIVATE);
+        let expected = (0..3_000).map(|row| format!("{} u{row}@x", 2 + 2 * row));
+        assert!(rows.into_iter().eq(expected), "{ending:?}");
+    }
+}

@@ -13,7 +13,8 @@ use super::row::{BadRow, Duplicate, Row, RowProblem};
 const SHARDS: usize = 72;
 
 /// Which users a submission already has: 128 bits of a keyed hash each, with line and action, so that 1,000,000 users
-/// take some 30 MB. By chance two users of a million share 128 bits once in 10^26 submissions; nobody can make them,
+/// take some 30 MB (up to 55 bytes a user where the tables
+/// have just grown). By chance two users of a million share 128 bits once in 10^26 submissions; nobody can make them,
 /// because the keys are drawn anew for each submission.
 #[derive(Debug)]
 pub(crate) struct Seen {
