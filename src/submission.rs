@@ -1,9 +1,16 @@
 //! From a file to a run: read, stored unseen, shown, asked about, sealed.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use usher_producer::{
-    intake::{self, IntakeOptions, Row},
+    intake::{self, IntakeOptions, Row, RowProblem},
     submit::{Contents, Description, Draft, FillOptions, Filled, Key, SubmitError, Submitted},
 };
 use usher_shared::{config::StoreAddress, store::SharedStore};
@@ -24,10 +31,22 @@ pub async fn submit(
     asked: &Submission,
 ) -> Result<Submitted, Failure> {
     let quiet = context.global.quiet;
-    let draft = match fill(context, store, asked).await? {
+    let (filled, contradictions) = fill(context, store, asked).await?;
+    let draft = match filled {
         Filled::Clean(draft) => draft,
         Filled::Flawed(flawed) => {
             let bad = flawed.contents().bad.total;
+            if asked.skip_invalid && contradictions > 0 {
+                flawed.discard().await.map_err(failure)?;
+                return Err(Failure::new(
+                    Exit::InvalidInput,
+                    format!(
+                        "{} want different things of one user, and --skip-invalid can't say which is right; nothing was \
+                         submitted. Keep one row of each such user",
+                        of(contradictions, "row")
+                    ),
+                ));
+            }
             if !asked.skip_invalid {
                 flawed.discard().await.map_err(failure)?;
                 return Err(Failure::new(
@@ -64,7 +83,7 @@ pub async fn submit(
     Ok(submitted)
 }
 
-async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Result<Filled, Failure> {
+async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Result<(Filled, u64), Failure> {
     let options = IntakeOptions { format: asked.format, action: asked.action };
     let file = asked.file.clone();
     // Looking at the first block of a pipe may take as long as its writer likes.
@@ -86,13 +105,20 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
         ..Description::new(asked.account.clone(), &wiring::asked_by())
     };
     let quiet = context.global.quiet;
+    let contradictions = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&contradictions);
     let mut progress = ReadingProgress { bars: context.bars.clone(), quiet, last: Instant::now() };
     let options = FillOptions {
         clock: wiring::clock(),
         progress: Some(Box::new(move |so_far| progress.show(so_far.read))),
         // Bad rows are errors, and told even to those who want quiet.
         notice: Some(Box::new(move |row| match row {
-            Row::Bad(bad) => console::hint(false, printable(&bad.to_string())),
+            Row::Bad(bad) => {
+                if matches!(bad.problem, RowProblem::Contradiction { .. }) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+                console::hint(false, printable(&bad.to_string()));
+            }
             Row::Duplicate(duplicate) => console::hint(quiet, printable(&duplicate.to_string())),
             Row::Request(_) => {}
         })),
@@ -101,7 +127,7 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
     let filling = Draft::fill(store, description, rows, options);
     let mut stop = context.stop.clone();
     tokio::select! {
-        filled = filling => filled.map_err(failure),
+        filled = filling => Ok((filled.map_err(failure)?, contradictions.load(Ordering::Relaxed))),
         () = stop.asked() => Err(Failure::new(Exit::Interrupted, "interrupted while reading; nothing was submitted")),
     }
 }
