@@ -18,6 +18,7 @@ pub mod next_step;
 pub mod provider;
 pub mod resolve;
 mod steward;
+pub mod verify;
 mod view;
 
 pub use engine::{AccountSetup, Drained, Engine, EngineConfig, EngineError, RunEnd};

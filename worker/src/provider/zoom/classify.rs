@@ -2,7 +2,8 @@
 //!
 //! Sources: Zoom's API reference for `PUT /users/{userId}/status` (its error table), "Rate limits", and "Error definitions".
 //! Decisions where the documents are silent:
-//! - Any 2xx of a change is `applied`, whatever its body says: one document has 204, another 200.
+//! - Any 2xx of a change is `applied`: one document has 204, another 200. But where a body comes with it that is no JSON, it
+//!   was not Zoom that answered (a portal, a proxy), and nothing is known: `transient`, for "deactivated" must be true.
 //! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so that user is `rejected`:
 //!   halting would let one such user stop everybody behind it, the urgent ones too. What concerns the whole account, a
 //!   missing scope, has codes of its own (4711, 4700), which do halt it. A 403 of a listing or a look-up is about nobody in
@@ -67,9 +68,24 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
 
 fn succeeded(call: Call, answer: &Answer, mut reply: Reply) -> Reply {
     reply.verdict = Verdict::Applied;
-    // A change is confirmed by its status line; a page that broke off is no page.
-    if !matches!(call, Call::Apply(_)) && answer.body.cut().is_some() {
-        cut(answer, &mut reply);
+    let body = answer.body.bytes();
+    match call {
+        Call::Apply(_) => {
+            let json = match answer.body.cut() {
+                None => serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
+                Some(_) => body.trim_ascii_start().starts_with(b"{"),
+            };
+            if !body.trim_ascii().is_empty() && !json {
+                reply.verdict = Verdict::Transient;
+                reply.code = Some("not_json".to_owned());
+                reply.message = Some(
+                    "the answer says that it is done, but it is not Zoom's: its body is no JSON".to_owned(),
+                );
+                reply.may_have_applied = true;
+            }
+        }
+        // A page that broke off is no page.
+        Call::List | Call::LookUp => cut(answer, &mut reply),
     }
     reply
 }

@@ -155,12 +155,14 @@ impl ZoomProvider {
 }
 
 /// A user's id or address as one segment of a path. `None` for what a URL reads as another path: nothing, `.` and `..`, and
-/// Zoom's own word for the token's user.
+/// Zoom's own word for the token's user. A name with a slash is encoded twice (Zoom's "Using Zoom APIs", double encoding).
 fn segment(name: &str) -> Option<String> {
     if matches!(name, "" | "." | "..") || name.eq_ignore_ascii_case("me") {
         return None;
     }
-    Some(utf8_percent_encode(name, SEGMENT).to_string())
+    let once = utf8_percent_encode(name, SEGMENT).to_string();
+    // Zoom decodes once before it splits the path: a slash in an id must come through that.
+    Some(if name.contains('/') { utf8_percent_encode(&once, SEGMENT).to_string() } else { once })
 }
 
 fn unnameable(name: &str) -> Reply {
@@ -277,8 +279,9 @@ mod tests {
             ("KDcuGIm1QgePTO8WbOqwIQ", "KDcuGIm1QgePTO8WbOqwIQ"),
             ("a.b-c_d~e", "a.b-c_d~e"),
             ("ann+x@corp.example", "ann%2Bx%40corp.example"),
-            ("a/b", "a%2Fb"),
-            ("../users", "..%2Fusers"),
+            ("a/b", "a%252Fb"),
+            ("/ab+c//d==", "%252Fab%252Bc%252F%252Fd%253D%253D"),
+            ("../users", "..%252Fusers"),
             ("a?b#c%d e", "a%3Fb%23c%25d%20e"),
             ("%2e%2e", "%252e%252e"),
             ("ü", "%C3%BC"),

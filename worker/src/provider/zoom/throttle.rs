@@ -30,9 +30,7 @@ pub(super) fn refusal(headers: &HeaderMap, said: &Said, now: Timestamp) -> Refus
         Throttle::PerUserDay
     } else if has("per-second") || has("per second") {
         Throttle::PerSecond
-    } else if has("daily") || has("per day") || has("per-day") {
-        Throttle::PerDay
-    } else if kind.contains("daily") {
+    } else if has("daily") || has("per day") || has("per-day") || kind.contains("daily") {
         Throttle::PerDay
     } else if kind.contains("qps") || kind.contains("second") {
         Throttle::PerSecond

@@ -1,0 +1,387 @@
+//! Resolves one sealed run: takes its stewardship, finds its users, writes what each request means, and moves it on.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
+use usher_shared::{
+    Action, Outcome, ResolvedUser, RunId, RunPhase, RunStatus, WorkerId,
+    store::{CHUNK, Resolution, Steward, Store, StoreError},
+};
+
+use super::{
+    Asked, Asker, CallGate, Gathered, LOOK_UPS_AT_ONCE, Matcher, Missing, Patience, Policy, Way,
+    after_first_page, after_listing, before_any_call, judge,
+    policy::{not_found, settled},
+};
+use crate::provider::{Page, Provider};
+
+/// Requests read at once.
+const READ: usize = 2_000;
+/// How soon a pause or cancel of the run is noticed.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Tries of a store that does not answer, about ten seconds in all: a run that is given up costs its listing again.
+const STORE: Patience =
+    Patience { tries: 10, first_wait: Duration::from_millis(50), longest_wait: Duration::from_secs(2) };
+
+/// Why a run is not resolved. Nothing has been changed at the vendor; the whole resolve is begun again when it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// Another worker resolves it, or it is no longer to be resolved. Not retried by this worker; it looks at the run again
+    /// later.
+    #[error("run {0} is being resolved by another worker, or is paused, cancelled or past it")]
+    Elsewhere(RunId),
+    /// The run was paused or cancelled meanwhile. Begun again when it is resumed.
+    #[error("run {0} was paused or cancelled while it was being resolved")]
+    Stopped(RunId),
+    /// The vendor does not let it be done. Where the reply has a halt, the account is to be held with its message; else
+    /// tried again later.
+    #[error(transparent)]
+    Asked(#[from] Asked),
+    /// The store failed at every try, or the stewardship lapsed. Tried again later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How far a resolve has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests that have a resolution.
+    pub resolved: u64,
+    /// Requests of the run.
+    pub total: u64,
+    /// Vendor calls made.
+    pub calls: u64,
+}
+
+/// What a run's requests came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// How most of its users were found.
+    pub way: Way,
+    /// Vendor calls made.
+    pub calls: u64,
+    /// Requests that are to be carried out.
+    pub change: u64,
+    /// Requests decided without a call, by outcome.
+    pub settled: BTreeMap<Outcome, u64>,
+    /// Requests that repeat another by another name.
+    pub duplicates: u64,
+}
+
+/// What resolving takes. Each future of [`Resolver::resolve`] may be dropped at any time: the stewardship then lapses and
+/// whoever takes it next begins anew.
+#[derive(Clone, Copy)]
+pub struct Resolver<'a> {
+    /// Where the run lies.
+    pub store: &'a dyn Store,
+    /// The account's provider.
+    pub provider: &'a dyn Provider,
+    /// Gives permits for the calls.
+    pub gate: &'a dyn CallGate,
+    /// Who is never changed.
+    pub policy: &'a Policy,
+    /// Who resolves.
+    pub worker: &'a WorkerId,
+    /// How often a call is tried.
+    pub patience: Patience,
+    /// How long a stewardship lasts between renewals.
+    pub stewardship: Duration,
+    /// Told after each chunk that is written.
+    pub progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl Resolver<'_> {
+    /// Resolves a sealed run and moves it on to phase resolved.
+    pub async fn resolve(&self, status: &RunStatus) -> Result<Resolved, ResolveError> {
+        let run = &status.run.id;
+        let elsewhere = || ResolveError::Elsewhere(run.clone());
+        let steward = self.take(run).await?.ok_or_else(elsewhere)?;
+        tracing::info!(%run, account = %status.run.account, requests = status.counters.total, "resolving");
+        let resolved = tokio::select! {
+            biased;
+            resolved = self.work(status, &steward) => resolved?,
+            error = self.keep(run, &steward) => return Err(error),
+        };
+        self.finish(run, steward).await?;
+        tracing::info!(
+            %run, calls = resolved.calls, change = resolved.change, duplicates = resolved.duplicates, "resolved"
+        );
+        Ok(resolved)
+    }
+
+    async fn work(&self, status: &RunStatus, steward: &Steward) -> Result<Resolved, ResolveError> {
+        let calls = AtomicU64::new(0);
+        let asker = Asker {
+            provider: self.provider,
+            gate: self.gate,
+            priority: status.run.priority,
+            patience: self.patience,
+            calls: &calls,
+        };
+        let matcher = self.gather(status).await?;
+        let mut search = Search {
+            resolver: self,
+            steward,
+            asker,
+            total: matcher.len(),
+            matcher,
+            found: Vec::new(),
+            kinds: BTreeMap::new(),
+        };
+        let way = search.run().await?;
+        Ok(search.resolved(way))
+    }
+
+    async fn gather(&self, status: &RunStatus) -> Result<Matcher, ResolveError> {
+        let run = &status.run.id;
+        let mut gathered = Gathered::with_capacity(status.counters.total);
+        let mut from = 0;
+        loop {
+            let requests = persist(|| self.store.requests(run, from, READ)).await?;
+            let Some((last, _)) = requests.last() else { return Ok(gathered.complete()) };
+            from = last + 1;
+            for (seq, request) in &requests {
+                gathered.push(*seq, request);
+            }
+        }
+    }
+
+    async fn take(&self, run: &RunId) -> Result<Option<Steward>, StoreError> {
+        persist(|| self.store.take_steward(run, self.worker, self.stewardship)).await
+    }
+
+    /// Keeps the stewardship, and looks whether the run is still to be resolved; ends when either is over.
+    async fn keep(&self, run: &RunId, steward: &Steward) -> ResolveError {
+        let mut renewed = Instant::now();
+        loop {
+            sleep(GLANCE.min(self.stewardship / 4)).await;
+            // A store that does not answer is asked again: the stewardship lapses by itself.
+            if let Ok(Some(status)) = self.store.run(run).await
+                && (status.paused || status.cancelled)
+            {
+                return ResolveError::Stopped(run.clone());
+            }
+            if renewed.elapsed() >= self.stewardship / 3 {
+                let before = Instant::now();
+                match self.store.renew_steward(steward, self.stewardship).await {
+                    Ok(()) => renewed = before,
+                    Err(error) if error.is_retryable() => {
+                        tracing::warn!(%run, %error, "the stewardship is not renewed yet");
+                    }
+                    Err(error) => return error.into(),
+                }
+            }
+        }
+    }
+
+    /// Moves the run on. A store that does not answer may have done it all the same.
+    async fn finish(&self, run: &RunId, steward: Steward) -> Result<(), ResolveError> {
+        let (mut steward, mut failures) = (steward, 0);
+        loop {
+            match self.store.finish_resolving(steward).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_retryable() && failures + 1 < STORE.tries => {
+                    failures += 1;
+                    tracing::warn!(%run, %error, "the resolve is not finished yet");
+                    sleep(STORE.wait(failures)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            steward = match self.take(run).await? {
+                Some(again) => again,
+                None => match persist(|| self.store.run(run)).await? {
+                    Some(status) if !matches!(status.phase, RunPhase::Open | RunPhase::Sealed) => {
+                        return Ok(());
+                    }
+                    _ => return Err(ResolveError::Elsewhere(run.clone())),
+                },
+            };
+        }
+    }
+}
+
+/// One resolve under way.
+struct Search<'a> {
+    resolver: &'a Resolver<'a>,
+    steward: &'a Steward,
+    asker: Asker<'a>,
+    matcher: Matcher,
+    total: u64,
+    /// Not yet written.
+    found: Vec<(u64, Resolution)>,
+    /// What each request came to, by place where it is not simply to be changed.
+    kinds: BTreeMap<u64, Option<Outcome>>,
+}
+
+impl Search<'_> {
+    async fn run(&mut self) -> Result<Way, ResolveError> {
+        let listings = self.asker.provider.listings();
+        let count = listings.len() as u64;
+        let mut way = before_any_call(self.total, count);
+        let mut pages = 0;
+        let mut first_page = None;
+        if way.is_none()
+            && let Some(first) = listings.first()
+        {
+            let page = self.asker.page(first).await?;
+            pages += 1;
+            way = Some(after_first_page(self.total, page.total, self.asker.provider.page_size(), count));
+            first_page = Some(page);
+        }
+        let way = way.unwrap_or(Way::LookUps);
+        if let Some(page) = &first_page {
+            // What the first page tells is not thrown away, whatever the way is.
+            self.take_page(page).await?;
+        }
+        if way == Way::Listing {
+            let mut starts = listings.clone();
+            if let Some(page) = first_page {
+                match page.next {
+                    Some(next) => starts[0] = next,
+                    None => drop(starts.remove(0)),
+                }
+            }
+            pages += self.list(starts).await?;
+            if after_listing(self.matcher.open(), pages, false) == Missing::ListAgain {
+                pages = self.list(listings).await?;
+            }
+            if after_listing(self.matcher.open(), pages, true) == Missing::NotFound {
+                for place in self.matcher.open_places() {
+                    self.matcher.settle(place, not_found(), &mut self.found);
+                    self.write(CHUNK).await?;
+                }
+            }
+        }
+        self.look_up_open().await?;
+        self.write(1).await?;
+        Ok(way)
+    }
+
+    /// Reads listings until every request is found.
+    async fn list(&mut self, starts: Vec<crate::provider::Cursor>) -> Result<u64, ResolveError> {
+        let (asker, mut pages) = (self.asker, 0);
+        for start in starts {
+            if self.matcher.open() == 0 {
+                break;
+            }
+            let mut listing = asker.listing(start);
+            while self.matcher.open() > 0
+                && let Some(page) = listing.next().await?
+            {
+                self.take_page(&page).await?;
+            }
+            pages += listing.pages();
+        }
+        Ok(pages)
+    }
+
+    async fn take_page(&mut self, page: &Page) -> Result<(), ResolveError> {
+        let Resolver { provider, policy, .. } = *self.resolver;
+        for user in &page.users {
+            self.matcher.see(user, |user, action| judge(provider, policy, user, action), &mut self.found);
+        }
+        self.write(CHUNK).await
+    }
+
+    /// Looks up, in file order, each request that is still open.
+    async fn look_up_open(&mut self) -> Result<(), ResolveError> {
+        let asker = self.asker;
+        let open: Vec<_> =
+            self.matcher.open_places().into_iter().map(|place| (place, self.matcher.user(place))).collect();
+        let mut answers = stream::iter(open)
+            .map(|(place, user)| async move {
+                match user {
+                    Some(user) => (place, asker.look_up(&user).await),
+                    None => (place, Ok(Ok(None))),
+                }
+            })
+            .buffered(LOOK_UPS_AT_ONCE);
+        let Resolver { provider, policy, .. } = *self.resolver;
+        while let Some((place, answer)) = answers.next().await {
+            match answer? {
+                Ok(Some(user)) => {
+                    let judge = |user: ResolvedUser, action: Action| judge(provider, policy, user, action);
+                    self.matcher.see_at(place, &user, judge, &mut self.found);
+                }
+                Ok(None) => self.matcher.settle(place, not_found(), &mut self.found),
+                Err(reply) => {
+                    let code = reply.code.as_deref().unwrap_or("look_up");
+                    let message =
+                        reply.message.clone().unwrap_or_else(|| "the look-up was refused".to_owned());
+                    self.matcher.settle(
+                        place,
+                        settled(Outcome::Rejected, code, message, None),
+                        &mut self.found,
+                    );
+                }
+            }
+            self.write(CHUNK).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has been found, once it is at least `enough`.
+    async fn write(&mut self, enough: usize) -> Result<(), ResolveError> {
+        if self.found.len() < enough {
+            return Ok(());
+        }
+        for chunk in self.found.chunks(CHUNK) {
+            persist(|| self.resolver.store.resolve(self.steward, chunk)).await?;
+        }
+        for (seq, resolution) in self.found.drain(..) {
+            match resolution {
+                Resolution::Change(_) => drop(self.kinds.remove(&seq)),
+                Resolution::Settled { outcome, .. } => drop(self.kinds.insert(seq, Some(outcome))),
+                Resolution::Duplicate { .. } => drop(self.kinds.insert(seq, None)),
+            }
+        }
+        (self.resolver.progress)(Progress {
+            resolved: self.total - self.matcher.open(),
+            total: self.total,
+            calls: self.asker.calls.load(Ordering::Relaxed),
+        });
+        Ok(())
+    }
+
+    fn resolved(&self, way: Way) -> Resolved {
+        let mut settled = BTreeMap::new();
+        let mut duplicates = 0;
+        for kind in self.kinds.values() {
+            match kind {
+                Some(outcome) => *settled.entry(*outcome).or_insert(0) += 1,
+                None => duplicates += 1,
+            }
+        }
+        Resolved {
+            way,
+            calls: self.asker.calls.load(Ordering::Relaxed),
+            change: self.total - self.kinds.len() as u64,
+            settled,
+            duplicates,
+        }
+    }
+}
+
+/// Asks the store until it answers, within bounds.
+async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut failures = 0;
+    loop {
+        match write().await {
+            Err(error) if error.is_retryable() && failures + 1 < STORE.tries => {
+                failures += 1;
+                tracing::warn!(%error, "the store is asked again");
+                sleep(STORE.wait(failures)).await;
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a found user means for a request, before anything is called: protected, impossible, or to be changed.
+
+use usher_shared::{Action, Outcome, ResolvedUser, config::ProtectedPattern, store::Resolution};
+
+use crate::provider::Provider;
+
+/// By which rules users are kept from being changed.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The account's protected users.
+    pub protected: Vec<ProtectedPattern>,
+}
+
+/// What becomes of a request that found this user. Protection comes first: it is what a person must hear about.
+///
+/// A user who already is as wished is to be changed all the same: a listing may be stale, and "already there" is the vendor's
+/// to say.
+#[must_use]
+pub fn judge(provider: &dyn Provider, policy: &Policy, user: ResolvedUser, action: Action) -> Resolution {
+    let pattern = policy.protected.iter().find(|pattern| pattern.matches(&user));
+    if let Some(pattern) = pattern {
+        return settled(
+            Outcome::Protected,
+            pattern.as_str(),
+            format!("protected by the rule {pattern} of the account's configuration"),
+            Some(user),
+        );
+    }
+    if let Some(role) = provider.protected_role(&user) {
+        return settled(
+            Outcome::Protected,
+            role,
+            format!("the user is {role} of the account; the owner and admins are never changed"),
+            Some(user),
+        );
+    }
+    if let Some((code, message)) = provider.blocked(&user, action) {
+        return settled(Outcome::Rejected, code, message.to_owned(), Some(user));
+    }
+    Resolution::Change(user)
+}
+
+/// A request whose user the vendor does not know.
+pub(crate) fn not_found() -> Resolution {
+    settled(Outcome::NotFound, "not_found", "the account has no such user".to_owned(), None)
+}
+
+/// A resolution that is an outcome.
+pub(crate) fn settled(
+    outcome: Outcome,
+    code: &str,
+    message: String,
+    user: Option<ResolvedUser>,
+) -> Resolution {
+    Resolution::Settled { outcome, code: Some(code.to_owned()), message: Some(message), user }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use usher_shared::{
+        Status, UserState,
+        config::{SecretSource, Value, ZoomConfig, ZoomPlan},
+    };
+
+    use super::*;
+    use crate::provider::{ProviderOptions, zoom::ZoomProvider};
+
+    fn zoom() -> ZoomProvider {
+        let config = ZoomConfig {
+            base_url: "http://127.0.0.1:9/v2".parse().unwrap(),
+            token_url: "http://127.0.0.1:9/oauth/token".parse().unwrap(),
+            account_id: Value::Plain("a".into()),
+            client_id: Value::Plain("c".into()),
+            // Any file that is there: no call is made.
+            client_secret: SecretSource::File(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into()),
+            plan: ZoomPlan::Pro,
+            light: None,
+            medium: None,
+            protected: vec![],
+        };
+        let options = ProviderOptions { call_timeout: Duration::from_secs(1), ..ProviderOptions::default() };
+        ZoomProvider::new(&"zoom-main".parse().unwrap(), &config, options).unwrap()
+    }
+
+    #[test]
+    fn protection_comes_before_what_is_impossible_and_who_is_there_already_is_still_to_be_changed() {
+        let provider = zoom();
+        let protected = ["*@service.corp.example", "KDcu"].map(|rule| ProtectedPattern::new(rule).unwrap());
+        let policy = Policy { protected: protected.into() };
+        let (active, inactive, pending) = (Status::Active, Status::Inactive, Status::Pending);
+        let cases = [
+            ("id1", "ann@corp.example", active, "2", "change"),
+            ("id1", "ann@corp.example", inactive, "2", "change"),
+            ("id1", "ann@corp.example", active, "custom-role", "change"),
+            ("id1", "ann@corp.example", active, "0", "protected owner"),
+            ("id1", "ann@corp.example", active, "1", "protected admin"),
+            ("id1", "Bot@Service.corp.example", active, "1", "protected *@service.corp.example"),
+            ("KDcu", "ann@corp.example", active, "2", "protected KDcu"),
+            ("", "bot@service.corp.example", pending, "2", "protected *@service.corp.example"),
+            ("", "ann@corp.example", pending, "2", "rejected pending"),
+        ];
+        for (id, email, status, role, expected) in cases {
+            let before = UserState { status, license: None, role: Some(role.into()), groups: vec![] };
+            let user = ResolvedUser { id: id.into(), email: Some(email.into()), before };
+            for action in Action::ALL {
+                let said = match judge(&provider, &policy, user.clone(), action) {
+                    Resolution::Change(found) => {
+                        assert_eq!(found, user);
+                        "change".to_owned()
+                    }
+                    Resolution::Settled { outcome, code, message, user: Some(found) } => {
+                        assert!(message.is_some() && found == user);
+                        format!("{outcome} {}", code.unwrap_or_default())
+                    }
+                    other => format!("{other:?}"),
+                };
+                assert_eq!(said, expected, "{id} {email} {status} {role}");
+            }
+        }
+    }
+}
