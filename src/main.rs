@@ -1,2 +1,69 @@
-//! The `usher` command.
-fn main() {}
+//! The `usher` command: deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows.
+
+mod cli;
+mod commands;
+mod console;
+mod exit;
+mod logging;
+mod progress;
+mod report;
+mod signals;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{AccountsCommand, Cli, Command, SimulateCommand},
+    exit::{Exit, Failure, Outcome},
+    wiring::Context,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(dispatch(cli)));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, error }) => {
+            console::hint(false, format_args!("usher: {error:#}"));
+            exit.into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Outcome {
+    let bars = progress::bars();
+    let default_log = match cli.command {
+        Command::Worker(_) | Command::Simulate(_) => "info",
+        _ => "warn",
+    };
+    logging::start(&cli.global, default_log, &bars)?;
+    // These two read no configuration: they work on a machine that has none, and touch nothing of the user's.
+    match cli.command {
+        Command::Demo(args) => return commands::demo::demo(&cli.global, &bars, &args).await,
+        Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
+        command => {
+            let context = Context::new(cli.global, bars)?;
+            match command {
+                Command::Run(args) => commands::run::run(&context, &args).await,
+                Command::Submit(args) => commands::submit::submit(&context, &args).await,
+                Command::Worker(args) => commands::worker::worker(&context, &args).await,
+                Command::Status(args) => commands::status::status(&context, &args).await,
+                Command::Runs(args) => commands::runs::runs(&context, &args).await,
+                Command::Report(args) => commands::report::report(&context, &args).await,
+                Command::Pause(args) => commands::steer::pause(&context, &args).await,
+                Command::Resume(args) => commands::resume::resume(&context, &args).await,
+                Command::Cancel(args) => commands::steer::cancel(&context, &args).await,
+                Command::Accounts(AccountsCommand::Check { name }) => {
+                    commands::accounts::check(&context, name.as_ref()).await
+                }
+                Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Success),
+            }
+        }
+    }
+}

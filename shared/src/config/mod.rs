@@ -1,11 +1,17 @@
 //! `usher.toml`: accounts, the store, and how workers behave.
 
 mod accounts;
+mod address;
+mod check;
+mod load;
+mod overlay;
 mod protected;
 mod secret;
 mod worker;
 
 pub use accounts::{AccountConfig, ZoomConfig, ZoomPlan};
+pub use address::{AddressError, RedisAddress, StoreAddress};
+pub use load::{Config, ConfigError};
 pub use protected::{EmptyPattern, ProtectedPattern};
 pub use secret::{SecretError, SecretSource, Value};
 pub use worker::WorkerConfig;

@@ -3,11 +3,13 @@
 use std::{fmt, path::PathBuf};
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 /// Where a secret comes from: `{ env = "ZOOM_CLIENT_SECRET" }` or `{ file = "/run/secrets/zoom" }`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// The value of this environment variable.
     Env(String),
@@ -16,8 +18,7 @@ pub enum SecretSource {
 }
 
 /// A value that is no secret, written plainly or taken from where secrets come from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// As written.
     Plain(String),
@@ -81,6 +82,69 @@ impl Value {
             Self::Plain(text) => Ok(text.clone()),
             Self::From(source) => Ok(source.read()?.expose_secret().to_owned()),
         }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum SourceTable {
+    Env(String),
+    File(PathBuf),
+}
+
+impl From<SourceTable> for SecretSource {
+    fn from(table: SourceTable) -> Self {
+        match table {
+            SourceTable::Env(name) => Self::Env(name),
+            SourceTable::File(path) => Self::File(path),
+        }
+    }
+}
+
+// Written by hand so that a secret put where its source belongs is never repeated in an error message.
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Source;
+        impl<'de> Visitor<'de> for Source {
+            type Value = SecretSource;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ env = \"VARIABLE\" } or { file = \"/path\" }")
+            }
+            fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
+                Err(E::custom(
+                    "a secret is never written into the configuration: \
+                     use { env = \"VARIABLE\" } or { file = \"/path\" }",
+                ))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
+                SourceTable::deserialize(MapAccessDeserializer::new(map)).map(Into::into)
+            }
+        }
+        from.deserialize_any(Source)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct PlainOrSource;
+        impl<'de> Visitor<'de> for PlainOrSource {
+            type Value = Value;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, { env = \"VARIABLE\" } or { file = \"/path\" }")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Plain(text.to_owned()))
+            }
+            // An id of digits alone, given through the environment, arrives as a number.
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Plain(number.to_string()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+                SourceTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|table| Value::From(table.into()))
+            }
+        }
+        from.deserialize_any(PlainOrSource)
     }
 }
 

@@ -1,0 +1,234 @@
+//! The macro that makes tests of the checks, and the list of all checks.
+
+/// Makes a test of every check of the suite.
+///
+/// Takes an expression that makes a [`Fixture`](crate::store::conformance::Fixture): it is evaluated once a test, in an
+/// async function, so that it may await. The tests need `tokio` with its macros.
+#[macro_export]
+macro_rules! conformance_suite {
+    (@subject $fixture:expr, $subject:ident: $($check:ident)*) => {
+        mod $subject {
+            #[allow(unused_imports, reason = "what the expression names is in the parent")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let fixture = $fixture;
+                    $crate::store::conformance::$subject::$check(&fixture).await;
+                }
+            )*
+        }
+    };
+    ($fixture:expr $(,)?) => {
+        $crate::conformance_suite!(@subject $fixture, submitting:
+            a_run_is_invisible_until_it_is_sealed
+            a_sealed_run_is_seen_as_it_was_submitted
+            what_was_not_said_of_a_run_is_not_made_up
+            appending_the_same_places_again_changes_nothing
+            requests_come_back_page_by_page_as_they_were_written
+            the_requests_of_an_open_run_are_not_read
+            a_seal_that_counts_otherwise_is_refused_until_all_is_there
+            a_seal_that_counts_too_few_is_refused
+            a_run_of_nothing_is_refused
+            sealing_again_answers_new_again
+            the_same_content_is_one_run_and_the_second_draft_is_gone
+            two_producers_that_seal_the_same_content_at_once_make_one_run
+            a_key_that_stands_for_other_content_is_a_conflict
+            after_a_finished_run_the_same_content_is_a_new_one_that_names_it
+            after_a_cancelled_run_the_same_content_is_a_new_one_that_names_it
+            a_key_that_is_not_to_be_used_again_stands_for_its_run_for_ever
+            an_id_that_is_in_use_is_taken
+            a_discarded_run_is_forgotten
+            a_sealed_run_is_not_discarded
+            an_open_run_expires_an_hour_after_its_last_append_and_not_before
+            a_run_that_was_opened_and_left_empty_expires_too
+            a_sealed_run_does_not_expire
+            a_sealed_run_takes_no_more_requests
+            a_run_of_several_chunks_is_sealed_and_worked_whole
+        );
+        $crate::conformance_suite!(@subject $fixture, resolving:
+            one_worker_at_a_time_resolves_a_run
+            taking_ones_own_stewardship_again_renews_it
+            a_renewed_stewardship_lives_on
+            a_lapsed_stewardship_writes_nothing
+            only_a_sealed_run_is_resolved
+            a_run_with_an_unresolved_request_is_not_resolved
+            the_later_resolution_of_a_request_counts
+            what_was_settled_at_the_resolve_becomes_an_outcome_at_promotion
+            a_run_that_was_settled_whole_is_over_once_promoted
+            duplicates_leave_the_total_and_are_listed
+            a_duplicate_that_was_resolved_again_is_counted_once
+            nothing_is_leased_before_it_is_promoted
+            admission_numbers_grow_and_stay
+            a_run_is_admitted_only_once_it_is_resolved
+            promotion_goes_in_chunks_and_says_what_is_pending
+        );
+        $crate::conformance_suite!(@subject $fixture, leasing:
+            a_lease_holds_all_that_is_known_of_its_jobs
+            a_leased_job_is_leased_to_nobody_else
+            file_order_holds_within_a_run
+            no_more_is_leased_than_was_asked_for
+            the_tokens_of_leases_differ
+            urgent_comes_before_normal_and_normal_before_bulk
+            an_urgent_run_overtakes_a_bulk_run_under_way
+            of_two_runs_of_one_priority_the_older_is_worked_first
+            a_job_that_comes_due_again_keeps_its_place_before_newer_runs
+            a_changed_priority_counts_from_the_next_lease_on
+            a_priority_changed_before_the_queue_is_filled_counts_there
+            actions_are_not_mixed_in_one_lease
+            runs_are_not_mixed_in_one_lease
+            a_batch_takes_two_hundred_jobs
+            who_asks_for_one_run_gets_nothing_of_another
+            two_workers_that_lease_at_once_share_the_jobs
+        );
+        $crate::conformance_suite!(@subject $fixture, waiting:
+            a_retry_spends_an_attempt_and_keeps_its_time
+            a_snooze_spends_no_attempt_and_keeps_its_time
+            the_next_due_time_is_the_earliest_and_absent_where_none_waits
+            a_waiting_job_holds_up_nobody
+            a_time_that_has_passed_already_is_due_at_once
+            only_a_try_whose_reply_was_lost_may_have_applied
+            who_waits_for_work_notices_a_seal
+            who_waits_in_another_process_notices_a_seal
+            who_waits_for_work_notices_a_resume
+            waiting_for_work_ends_by_itself
+        );
+        $crate::conformance_suite!(@subject $fixture, finishing:
+            an_outcome_is_kept_to_the_letter
+            every_outcome_can_be_an_end
+            a_finished_job_is_not_leased_again
+            a_run_is_over_when_its_last_job_is
+            two_hundred_jobs_of_one_lease_end_one_by_one
+            jobs_that_no_report_names_go_back_untouched
+            every_attempt_is_listed_in_order_the_one_that_ended_it_last
+            a_job_that_was_handed_back_has_no_attempt
+        );
+        $crate::conformance_suite!(@subject $fixture, lapsing:
+            a_lease_holds_until_its_time_and_no_longer
+            a_lease_can_be_finished_until_its_time
+            a_lapsed_lease_writes_nothing
+            a_slow_worker_does_not_overwrite_the_truth
+            a_lapsed_lease_is_not_revived_by_a_later_one_of_the_same_worker
+            a_renewed_lease_lives_on
+            a_renewed_lease_lapses_at_its_new_time
+            a_lapsed_job_runs_again_and_its_attempt_is_recorded_as_lost
+            all_jobs_of_a_lapsed_batch_run_again
+            a_retry_after_a_lost_attempt_counts_on
+            a_lapse_is_reclaimed_by_any_ask_of_the_account
+            a_seat_is_given_back_when_it_is_dropped
+            a_seat_taken_after_a_death_reclaims_only_where_there_is_but_one
+        );
+        $crate::conformance_suite!(@subject $fixture, dying:
+            after_one_death_a_job_is_leased_like_any_other
+            after_two_deaths_a_job_is_not_given_to_a_busy_worker
+            after_two_deaths_a_job_is_all_that_an_idle_worker_is_given
+            the_innocent_are_leased_while_one_waits_to_run_alone
+            a_job_alone_in_one_process_stops_no_other
+            each_job_of_a_batch_that_died_twice_is_leased_alone
+            a_job_that_was_handed_back_still_runs_alone
+            a_death_alone_is_counted_too
+            a_job_that_waits_to_run_alone_is_cancelled_with_its_run
+            a_paused_run_has_no_job_waiting_to_run_alone
+        );
+        $crate::conformance_suite!(@subject $fixture, one_user:
+            two_jobs_on_one_user_are_never_in_flight_at_once
+            a_busy_user_holds_up_nobody_else
+            two_jobs_of_one_run_on_one_user_are_not_in_flight_at_once
+            users_without_an_id_are_told_apart_by_their_address
+            ids_that_differ_in_case_are_two_users
+            the_newest_run_wins_at_the_lease
+            a_newer_run_supersedes_its_own_users_alone
+            the_newest_run_wins_before_a_retry
+            the_newest_run_wins_after_a_lapse
+            a_newer_run_that_is_over_still_wins
+            a_paused_older_job_is_superseded_when_it_goes_on
+            the_later_admission_is_the_newer_run
+            an_older_run_that_enters_the_queue_late_takes_no_claim
+            a_held_run_supersedes_nothing
+            a_cancelled_run_supersedes_nothing
+            a_run_being_cancelled_supersedes_nothing
+            a_cancel_gives_the_user_back_to_the_newest_run_that_is_left
+            a_newer_run_without_that_user_changes_nothing_for_an_older_one
+            of_many_runs_on_the_same_users_only_the_newest_is_worked
+            only_run_does_not_lift_the_lock_on_a_user
+        );
+        $crate::conformance_suite!(@subject $fixture, steering:
+            a_paused_run_is_not_leased_until_it_is_resumed
+            a_paused_run_holds_up_no_other
+            a_job_that_goes_back_to_a_paused_run_waits_with_it
+            a_run_paused_before_its_queue_is_filled_stays_paused
+            a_cancel_goes_in_chunks_and_leaves_what_is_in_flight
+            a_run_can_be_cancelled_at_any_step_after_the_seal
+            a_cancel_ends_the_resolving
+            a_cancel_does_not_wait_for_duplicates
+            a_job_in_flight_of_a_cancelled_run_keeps_the_outcome_that_it_got
+            a_job_of_a_cancelled_run_is_not_tried_again
+            a_lapsed_job_of_a_cancelled_run_ends_as_cancelled
+            a_job_that_no_report_names_of_a_cancelled_run_ends_as_cancelled
+            a_run_that_is_over_can_not_be_steered
+            a_held_account_is_not_leased_until_it_is_released
+            a_hold_with_a_time_ends_by_itself
+            a_later_hold_replaces_an_earlier_one
+            a_hold_is_of_one_account_alone
+            a_hold_keeps_what_comes_later_too
+        );
+        $crate::conformance_suite!(@subject $fixture, accounts:
+            the_same_user_id_in_two_accounts_is_two_users
+            the_same_key_in_two_accounts_is_two_keys
+            a_worker_of_one_account_is_given_nothing_of_another
+            unfinished_runs_are_listed_by_account_and_runs_of_all
+            a_cancel_in_one_account_leaves_the_other_alone
+        );
+        $crate::conformance_suite!(@subject $fixture, seeing:
+            an_empty_store_answers_every_question
+            a_run_that_there_is_not_is_named_by_whoever_is_asked
+            an_open_run_is_no_run_to_others
+            what_a_run_has_cost_is_summed_up
+            the_counters_say_where_every_job_is
+            the_newest_runs_come_first_and_no_more_than_asked
+            unfinished_runs_come_in_the_order_in_which_they_are_worked
+            outcomes_come_in_pages_that_can_be_resumed_anywhere
+            an_outcome_that_was_read_does_not_change
+            the_time_is_that_of_the_stores_clock
+            another_handle_sees_the_same
+        );
+        $crate::conformance_suite!(@subject $fixture, counters:
+            whatever_is_done_in_whatever_order_every_job_ends_once
+        );
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A check that no implementation runs would prove nothing.
+    #[test]
+    fn every_check_is_in_the_suite() {
+        let list = include_str!("suite.rs");
+        let files = [
+            ("accounts", include_str!("accounts.rs")),
+            ("counters", include_str!("counters.rs")),
+            ("dying", include_str!("dying.rs")),
+            ("finishing", include_str!("finishing.rs")),
+            ("lapsing", include_str!("lapsing.rs")),
+            ("leasing", include_str!("leasing.rs")),
+            ("one_user", include_str!("one_user.rs")),
+            ("resolving", include_str!("resolving.rs")),
+            ("seeing", include_str!("seeing.rs")),
+            ("steering", include_str!("steering.rs")),
+            ("submitting", include_str!("submitting.rs")),
+            ("waiting", include_str!("waiting.rs")),
+        ];
+        for (subject, text) in files {
+            let start = list.find(&format!("$fixture, {subject}:\n")).expect(subject);
+            let listed = list[start..].split(");").next().unwrap();
+            let listed: Vec<&str> =
+                listed.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
+            let checks: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("pub async fn "))
+                .filter_map(|line| line.split('(').next())
+                .collect();
+            assert_eq!(listed, checks, "in {subject}.rs");
+        }
+    }
+}

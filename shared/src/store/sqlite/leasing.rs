@@ -1,0 +1,315 @@
+//! Leasing: which jobs come next, and to whom.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{
+    errors::{StepResult, unreadable},
+    flight,
+    ledger::{End, Moves, end},
+    reclaim::{Whose, reclaim},
+    runs::{account_key, hold_of, priority_of, read_id},
+    schema::{Place, State},
+    writer::Step,
+};
+use crate::{
+    Action, Outcome, Priority, Request, RunId, Timestamp,
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+};
+
+/// Jobs that one call may look at without leasing them: superseded ones, ones whose user is in flight, ones of an action
+/// that no further lease is left for.
+const PASSED_OVER: usize = 500;
+
+/// Runs that one call looks at.
+const RUNS: usize = 256;
+
+/// Rows read at a time.
+const PAGE: usize = 256;
+
+/// A run that has something to lease.
+struct Source {
+    key: i64,
+    id: RunId,
+    priority: Priority,
+    admission: u64,
+}
+
+/// Carries out one ask.
+struct Grant<'a, 'b> {
+    step: &'a Step<'b>,
+    ask: &'a LeaseAsk,
+    account: i64,
+    moves: Moves,
+    leases: Vec<Lease>,
+    passed_over: usize,
+}
+
+pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
+    let Some(account) = account_key(step.conn, &ask.account)? else { return Ok(Leased::default()) };
+    let mut moves = Moves::default();
+    reclaim(step, &mut moves, Whose::Lapsed(account), CHUNK)?;
+    if let Some(hold) = hold_of(step.conn, account, step.now)? {
+        moves.settle(step)?;
+        return Ok(Leased { hold: Some(hold), ..Leased::default() });
+    }
+    come_due(step, &mut moves, account)?;
+    // The counters of the runs say where there is something to lease.
+    moves.settle(step)?;
+
+    let mut grant = Grant { step, ask, account, moves: Moves::default(), leases: Vec::new(), passed_over: 0 };
+    let more = grant.fill()?;
+    let Grant { moves, leases, .. } = grant;
+    moves.settle(step)?;
+
+    let next_due = if more { Some(step.now).filter(|_| leases.is_empty()) } else { next_due(step, account)? };
+    Ok(Leased { leases, next_due, alone_waiting: alone_waiting(step, account, ask)?, hold: None })
+}
+
+/// Moves waiting jobs whose time has come to the others.
+fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> {
+    let due: Vec<(Place, String)> = step
+        .conn
+        .prepare_cached(
+            "UPDATE jobs SET due = NULL, state = CASE WHEN deaths >= 2 THEN 'alone' ELSE 'ready' END
+             WHERE place IN (SELECT place FROM jobs INDEXED BY jobs_due
+                             WHERE account = ?1 AND state = 'waiting' AND due <= ?2 ORDER BY due LIMIT ?3)
+             RETURNING place, state",
+        )?
+        .query_map(params![account, step.now.as_millis(), CHUNK], |row| {
+            Ok((Place(row.get(0)?), row.get(1)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (place, word) in due {
+        let to = State::read(&word).ok_or_else(|| unreadable("a job's state", &word))?;
+        moves.moved(place.run(), State::Waiting, to);
+    }
+    Ok(())
+}
+
+/// When the next waiting job comes due.
+pub(super) fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
+    let due: Option<i64> = step
+        .conn
+        .prepare_cached(
+            "SELECT due FROM jobs INDEXED BY jobs_due WHERE account = ?1 AND state = 'waiting' ORDER BY due LIMIT 1",
+        )?
+        .query_row([account], |row| row.get(0))
+        .optional()?;
+    Ok(due.map(Timestamp::from_millis))
+}
+
+fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u64> {
+    Ok(step
+        .conn
+        .prepare_cached(
+            "SELECT coalesce(sum(alone), 0) FROM runs
+             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND (?2 IS NULL OR id = ?2)",
+        )?
+        .query_row(params![account, ask.only_run.as_ref().map(RunId::as_str)], |row| row.get(0))?)
+}
+
+impl Grant<'_, '_> {
+    /// Grants what there is; returns whether there may be more than was looked at.
+    fn fill(&mut self) -> StepResult<bool> {
+        if self.ask.leases == 0 || self.ask.batch == 0 {
+            return Ok(true);
+        }
+        let ready = self.sources(State::Ready)?;
+        if self.ask.idle {
+            for source in self.sources(State::Alone)? {
+                if ready.first().is_some_and(|first| first.priority < source.priority) {
+                    break;
+                }
+                if self.from(&source, State::Alone)? {
+                    return Ok(true);
+                }
+            }
+        }
+        for source in &ready {
+            if self.from(source, State::Ready)? {
+                return Ok(true);
+            }
+        }
+        Ok(ready.len() == RUNS)
+    }
+
+    /// Runs with jobs in this state, in the order in which they are worked.
+    fn sources(&self, state: State) -> StepResult<Vec<Source>> {
+        let sql = format!(
+            "SELECT key, id, rank, admission FROM runs
+             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND {} > 0
+                 AND (?2 IS NULL OR id = ?2)
+             ORDER BY rank, admission LIMIT ?3",
+            state.as_str()
+        );
+        self.step
+            .conn
+            .prepare_cached(&sql)?
+            .query_and_then(
+                params![self.account, self.ask.only_run.as_ref().map(RunId::as_str), RUNS],
+                |row| {
+                    Ok(Source {
+                        key: row.get(0)?,
+                        id: read_id(&row.get::<_, String>(1)?)?,
+                        priority: priority_of(row.get(2)?)?,
+                        admission: row.get(3)?,
+                    })
+                },
+            )?
+            .collect()
+    }
+
+    /// Grants jobs of one run, in file order. Returns whether to stop here.
+    fn from(&mut self, source: &Source, state: State) -> StepResult<bool> {
+        let mut open: Vec<(Action, Vec<LeasedJob>)> = Vec::new();
+        let mut after = Place::of(source.key, 0).0 - 1;
+        let stop = 'run: loop {
+            let page = self.page(source.key, state, after)?;
+            let Some(last) = page.last() else { break false };
+            after = last.0.0;
+            for (place, user, job) in page {
+                if self.is_full(&open, state) || self.passed_over >= PASSED_OVER {
+                    break 'run true;
+                }
+                self.consider(source, state, &mut open, place, &user, job)?;
+            }
+        };
+        let full = self.is_full(&open, state);
+        for (action, jobs) in open {
+            let lease = self.grant(source, action, jobs)?;
+            self.leases.push(lease);
+        }
+        Ok(stop || full)
+    }
+
+    fn is_full(&self, open: &[(Action, Vec<LeasedJob>)], state: State) -> bool {
+        if state == State::Alone {
+            return !open.is_empty();
+        }
+        self.leases.len() + open.len() >= self.ask.leases
+            && open.iter().all(|(_, jobs)| jobs.len() >= self.ask.batch)
+    }
+
+    /// Leases the job, or finishes it as superseded, or lets it wait, or leaves it where no lease fits it.
+    fn consider(
+        &mut self,
+        source: &Source,
+        state: State,
+        open: &mut Vec<(Action, Vec<LeasedJob>)>,
+        place: Place,
+        user: &str,
+        job: LeasedJob,
+    ) -> StepResult<()> {
+        let action = job.request.action;
+        let fits = open.iter().position(|(of, jobs)| *of == action && jobs.len() < self.ask.batch);
+        if fits.is_none() && self.leases.len() + open.len() >= self.ask.leases {
+            self.passed_over += 1;
+            return Ok(());
+        }
+        if let Some(newer) = flight::decided_by(self.step, self.account, user, source.admission)? {
+            self.passed_over += 1;
+            let superseded = End {
+                outcome: Outcome::Superseded,
+                code: Some(newer.as_str()),
+                message: Some("a newer run decides about this user"),
+                worker: None,
+            };
+            return end(self.step, &mut self.moves, place, state, superseded);
+        }
+        if !flight::take(self.step, self.account, user, place)? {
+            self.passed_over += 1;
+            return flight::block(self.step, &mut self.moves, self.account, user, place, state);
+        }
+        self.step
+            .conn
+            .prepare_cached("UPDATE jobs SET state = 'leased' WHERE place = ?1")?
+            .execute([place.0])?;
+        self.moves.moved(source.key, state, State::Leased);
+        match fits.and_then(|at| open.get_mut(at)) {
+            Some((_, jobs)) => jobs.push(job),
+            None => open.push((action, vec![job])),
+        }
+        Ok(())
+    }
+
+    fn grant(&self, source: &Source, action: Action, jobs: Vec<LeasedJob>) -> StepResult<Lease> {
+        let seqs: Vec<u64> = jobs.iter().map(|job| job.seq).collect();
+        let seqs = serde_json::to_string(&seqs).map_err(|e| unreadable("a lease to be stored", e))?;
+        let now = self.step.now;
+        let token: u64 = self
+            .step
+            .conn
+            .prepare_cached(
+                "INSERT INTO leases (account, run, worker, granted_at, until, seqs)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING token",
+            )?
+            .query_row(
+                params![
+                    self.account,
+                    source.key,
+                    self.ask.worker.as_str(),
+                    now.as_millis(),
+                    now.after(self.ask.ttl).as_millis(),
+                    seqs
+                ],
+                |row| row.get(0),
+            )?;
+        Ok(Lease {
+            token,
+            account: self.ask.account.clone(),
+            worker: self.ask.worker.clone(),
+            run: source.id.clone(),
+            priority: source.priority,
+            action,
+            granted_at: now,
+            ttl: self.ask.ttl,
+            jobs,
+        })
+    }
+
+    fn page(&self, run: i64, state: State, after: i64) -> StepResult<Vec<(Place, String, LeasedJob)>> {
+        let word = state.as_str();
+        let sql = format!(
+            "SELECT place, line, user, action, reason, resolved, resolved_at, spent, may_have_applied, deaths,
+                 first_attempt_at, user_key
+             FROM jobs INDEXED BY jobs_{word} WHERE run = ?1 AND state = '{word}' AND place > ?2
+             ORDER BY place LIMIT ?3"
+        );
+        let wanted = self.ask.leases.saturating_mul(self.ask.batch).clamp(1, PAGE);
+        self.step.conn.prepare_cached(&sql)?.query_and_then(params![run, after, wanted], read_job)?.collect()
+    }
+}
+
+fn read_job(row: &Row<'_>) -> StepResult<(Place, String, LeasedJob)> {
+    let place = Place(row.get(0)?);
+    let resolved: String = row.get(5)?;
+    let job = LeasedJob {
+        seq: place.seq(),
+        request: read_request(row, 1)?,
+        user: serde_json::from_str(&resolved).map_err(|e| unreadable("a resolved user", e))?,
+        resolved_at: Timestamp::from_millis(row.get(6)?),
+        attempt: row.get::<_, u32>(7)?.saturating_add(1),
+        may_have_applied: row.get(8)?,
+        deaths: row.get(9)?,
+        first_attempt_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_millis),
+    };
+    Ok((place, row.get(11)?, job))
+}
+
+/// Reads line, user, action and reason from four columns.
+pub(super) fn read_request(row: &Row<'_>, first: usize) -> StepResult<Request> {
+    let (user, action): (String, String) = (row.get(first + 1)?, row.get(first + 2)?);
+    Ok(Request {
+        line: row.get(first)?,
+        user: user.parse().map_err(|problem| unreadable("the user of a request", problem))?,
+        action: action.parse().map_err(|problem| unreadable("the action of a request", problem))?,
+        reason: row.get(first + 3)?,
+    })
+}
+
+/// Refuses a write with a lease that has ended.
+pub(super) fn lapsed(lease: &Lease) -> StoreError {
+    let seqs: Vec<String> = lease.jobs.iter().take(3).map(|job| job.seq.to_string()).collect();
+    let more = if lease.jobs.len() > 3 { ", ..." } else { "" };
+    StoreError::LeaseLapsed(format!("job {}/{}{more}", lease.run, seqs.join(", ")))
+}

@@ -1,0 +1,154 @@
+//! Finding runs and accounts.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{
+    errors::{StepResult, unreadable},
+    schema::read_phase,
+};
+use crate::{AccountName, Hold, NewRun, Priority, RunId, RunPhase, Timestamp, store::StoreError};
+
+/// What the steps need to know of a run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) key: i64,
+    pub(super) id: RunId,
+    pub(super) account: i64,
+    pub(super) account_name: AccountName,
+    pub(super) phase: RunPhase,
+    pub(super) paused: bool,
+    pub(super) cancelled: bool,
+    pub(super) admission: Option<u64>,
+    pub(super) total: u64,
+    pub(super) pending: u64,
+    pub(super) finished: u64,
+    pub(super) unresolved: u64,
+    pub(super) promoted: u64,
+}
+
+const SELECT: &str = "
+    SELECT r.key, r.id, r.account, a.name, r.phase, r.paused, r.cancelled, r.admission, r.total, r.pending, r.finished,
+           r.unresolved, r.promoted
+    FROM runs r JOIN accounts a ON a.key = r.account ";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
+    let (id, name, phase): (String, String, String) = (row.get(1)?, row.get(3)?, row.get(4)?);
+    let (key, account) = (row.get(0)?, row.get(2)?);
+    let (paused, cancelled, admission) = (row.get(5)?, row.get(6)?, row.get(7)?);
+    let (total, pending, finished) = (row.get(8)?, row.get(9)?, row.get(10)?);
+    let (unresolved, promoted) = (row.get(11)?, row.get(12)?);
+    Ok((|| {
+        Ok(Run {
+            key,
+            account,
+            id: read_id(&id)?,
+            account_name: name.parse().map_err(|problem| unreadable("an account's name", problem))?,
+            phase: phase_of(&phase)?,
+            paused,
+            cancelled,
+            admission,
+            total,
+            pending,
+            finished,
+            unresolved,
+            promoted,
+        })
+    })())
+}
+
+/// Reads a run's id.
+pub(super) fn read_id(text: &str) -> StepResult<RunId> {
+    text.parse().map_err(|problem| unreadable("a run's id", problem))
+}
+
+/// Reads a phase.
+pub(super) fn phase_of(word: &str) -> StepResult<RunPhase> {
+    read_phase(word).ok_or_else(|| unreadable("a run's phase", word))
+}
+
+/// Reads a priority from its rank.
+pub(super) fn priority_of(rank: u8) -> StepResult<Priority> {
+    Priority::ALL
+        .into_iter()
+        .find(|priority| priority.rank() == rank)
+        .ok_or_else(|| unreadable("a run's priority", rank))
+}
+
+impl Run {
+    /// The run with this id, in whatever phase.
+    pub(super) fn find(conn: &Connection, id: &RunId) -> StepResult<Option<Self>> {
+        conn.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?
+            .query_row([id.as_str()], read)
+            .optional()?
+            .transpose()
+    }
+
+    /// The run with this number.
+    pub(super) fn numbered(conn: &Connection, key: i64) -> StepResult<Self> {
+        conn.prepare_cached(&format!("{SELECT} WHERE r.key = ?1"))?.query_row([key], read)?
+    }
+
+    /// The run with this id, which must be known and may still be open.
+    pub(super) fn known(conn: &Connection, id: &RunId) -> StepResult<Self> {
+        Ok(Self::find(conn, id)?.ok_or_else(|| StoreError::NoSuchRun(id.clone()))?)
+    }
+
+    /// The run with this id, which must be sealed: open ones are seen by nobody but their producer.
+    pub(super) fn visible(conn: &Connection, id: &RunId) -> StepResult<Self> {
+        let run = Self::known(conn, id)?;
+        if run.phase == RunPhase::Open {
+            return Err(StoreError::NoSuchRun(id.clone()).into());
+        }
+        Ok(run)
+    }
+
+    /// The refusal of something that the run can't do where it is.
+    pub(super) fn refuse(&self, wanted: &'static str) -> StoreError {
+        StoreError::WrongPhase { run: self.id.clone(), phase: self.phase, wanted }
+    }
+
+    /// Refuses what can't be done to a run that is over.
+    pub(super) fn not_over(self, wanted: &'static str) -> StepResult<Self> {
+        if self.phase.is_over() { Err(self.refuse(wanted).into()) } else { Ok(self) }
+    }
+}
+
+/// The number of an account; `None` where the store has never heard of it.
+pub(super) fn account_key(conn: &Connection, account: &AccountName) -> StepResult<Option<i64>> {
+    Ok(conn
+        .prepare_cached("SELECT key FROM accounts WHERE name = ?1")?
+        .query_row([account.as_str()], |row| row.get(0))
+        .optional()?)
+}
+
+/// The number of an account, given one now where it has none.
+pub(super) fn account_key_or_new(conn: &Connection, account: &AccountName) -> StepResult<i64> {
+    if let Some(key) = account_key(conn, account)? {
+        return Ok(key);
+    }
+    Ok(conn.prepare_cached("INSERT INTO accounts (name) VALUES (?1)")?.insert([account.as_str()])?)
+}
+
+/// The account's hold, where one is in force.
+pub(super) fn hold_of(conn: &Connection, account: i64, now: Timestamp) -> StepResult<Option<Hold>> {
+    let text: Option<String> = conn
+        .prepare_cached("SELECT hold FROM accounts WHERE key = ?1")?
+        .query_row([account], |row| row.get(0))
+        .optional()?
+        .flatten();
+    in_force(text.as_deref(), now)
+}
+
+/// Reads a hold; one whose time has passed is over.
+pub(super) fn in_force(text: Option<&str>, now: Timestamp) -> StepResult<Option<Hold>> {
+    let hold: Option<Hold> = text
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|problem| unreadable("the hold of an account", problem))?;
+    Ok(hold.filter(|hold| hold.until.is_none_or(|until| until > now)))
+}
+
+/// Reads a run as it was opened.
+pub(super) fn read_meta(text: &str) -> StepResult<NewRun> {
+    serde_json::from_str(text).map_err(|problem| unreadable("a run", problem))
+}

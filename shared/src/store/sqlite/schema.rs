@@ -1,0 +1,250 @@
+//! The tables, and the words that they use.
+
+use crate::RunPhase;
+
+/// Marks the file as usher's: the letters `ushr`.
+pub(super) const APPLICATION_ID: i32 = 0x7573_6872;
+
+/// The format that this program writes, and the newest that it reads.
+pub(super) const FORMAT: u64 = 1;
+
+/// Every table. A job's key is its *place*: the run's number and the sequence number in one integer, so that appending
+/// is writing at the end of one B-tree. The partial indexes hold only what is in the queue at the moment.
+pub(super) const TABLES: &str = "
+CREATE TABLE accounts (
+    key             INTEGER PRIMARY KEY,
+    name            TEXT NOT NULL UNIQUE,
+    admissions      INTEGER NOT NULL DEFAULT 0,  -- the last admission number given out
+    hold            TEXT                         -- JSON of the hold
+) STRICT;
+
+CREATE TABLE runs (
+    key             INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT UNIQUE,                 -- NULL once it is discarded and waits to be swept
+    account         INTEGER NOT NULL,
+    meta            TEXT NOT NULL,               -- JSON of the run as it was opened
+    rank            INTEGER NOT NULL,            -- 0 urgent, 1 normal, 2 bulk
+    phase           TEXT NOT NULL,
+    paused          INTEGER NOT NULL DEFAULT 0,
+    cancelled       INTEGER NOT NULL DEFAULT 0,
+    admission       INTEGER,
+    by_action       TEXT NOT NULL DEFAULT '{}',
+    seal            TEXT,                        -- JSON of the seal, to know it again
+    previous        TEXT,                        -- the ended run that the seal replaced
+    created_at      INTEGER NOT NULL,
+    touched_at      INTEGER NOT NULL,            -- the last append
+    sealed_at       INTEGER,
+    finished_at     INTEGER,
+    promoted        INTEGER NOT NULL DEFAULT 0,  -- nothing before this seq is pending
+    -- where the jobs are
+    total           INTEGER NOT NULL DEFAULT 0,
+    duplicates      INTEGER NOT NULL DEFAULT 0,
+    unresolved      INTEGER NOT NULL DEFAULT 0,
+    pending         INTEGER NOT NULL DEFAULT 0,
+    ready           INTEGER NOT NULL DEFAULT 0,
+    alone           INTEGER NOT NULL DEFAULT 0,
+    waiting         INTEGER NOT NULL DEFAULT 0,
+    leased          INTEGER NOT NULL DEFAULT 0,
+    finished        INTEGER NOT NULL DEFAULT 0,
+    -- what it cost
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    calls           INTEGER NOT NULL DEFAULT 0,
+    throttled       INTEGER NOT NULL DEFAULT 0,
+    retries         INTEGER NOT NULL DEFAULT 0,
+    lost            INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at INTEGER,
+    last_attempt_at INTEGER,
+    -- who resolves it
+    steward         INTEGER NOT NULL DEFAULT 0,  -- the last token given out
+    steward_worker  TEXT,
+    steward_until   INTEGER
+) STRICT;
+CREATE INDEX runs_worked ON runs (account, phase, rank, admission);
+CREATE INDEX runs_newest ON runs (created_at);
+
+CREATE TABLE outcomes (
+    run             INTEGER NOT NULL,
+    outcome         TEXT NOT NULL,
+    count           INTEGER NOT NULL,
+    PRIMARY KEY (run, outcome)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE jobs (
+    place           INTEGER PRIMARY KEY,
+    run             INTEGER NOT NULL,
+    state           TEXT NOT NULL,   -- pending | ready | alone | waiting | leased | finished | dropped
+    line            INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    action          TEXT NOT NULL,
+    reason          TEXT,
+    resolution      TEXT,            -- change | settled | duplicate
+    resolved        TEXT,            -- JSON of the resolved user
+    user_key        TEXT,            -- what identifies that user within the account
+    resolved_at     INTEGER,
+    account         INTEGER,         -- set when it enters the queue
+    due             INTEGER,
+    spent           INTEGER NOT NULL DEFAULT 0,  -- attempts that count against the budget
+    attempts        INTEGER NOT NULL DEFAULT 0,  -- attempts recorded
+    deaths          INTEGER NOT NULL DEFAULT 0,
+    may_have_applied INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at INTEGER,
+    last_attempt_at INTEGER,
+    outcome         TEXT,
+    code            TEXT,
+    message         TEXT,
+    worker          TEXT
+) STRICT;
+CREATE INDEX jobs_ready ON jobs (run) WHERE state = 'ready';
+CREATE INDEX jobs_alone ON jobs (run) WHERE state = 'alone';
+CREATE INDEX jobs_waiting ON jobs (run) WHERE state = 'waiting';
+CREATE INDEX jobs_due ON jobs (account, due) WHERE state = 'waiting';
+
+CREATE TABLE attempts (
+    place           INTEGER NOT NULL,
+    number          INTEGER NOT NULL,
+    attempt         TEXT NOT NULL,   -- JSON
+    PRIMARY KEY (place, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE duplicates (
+    place           INTEGER PRIMARY KEY,
+    of_line         INTEGER NOT NULL
+) STRICT;
+
+-- Which runs want something of a user. The newest one that was not cancelled decides.
+CREATE TABLE claims (
+    account         INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    admission       INTEGER NOT NULL,
+    place           INTEGER NOT NULL,
+    PRIMARY KEY (account, user, admission)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE leases (
+    token           INTEGER PRIMARY KEY AUTOINCREMENT,
+    account         INTEGER NOT NULL,
+    run             INTEGER NOT NULL,
+    worker          TEXT NOT NULL,
+    granted_at      INTEGER NOT NULL,
+    until           INTEGER NOT NULL,
+    seqs            TEXT NOT NULL    -- JSON list
+) STRICT;
+CREATE INDEX leases_until ON leases (account, until);
+
+-- The users that a leased job is about: never two jobs on one at once.
+CREATE TABLE in_flight (
+    place           INTEGER PRIMARY KEY,
+    account         INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    blocks          INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (account, user)
+) STRICT;
+
+-- Jobs that wait for a user in flight.
+CREATE TABLE blocked (
+    account         INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    place           INTEGER NOT NULL,
+    PRIMARY KEY (account, user, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    account         INTEGER NOT NULL,
+    key             TEXT NOT NULL,
+    digest          TEXT NOT NULL,
+    run             TEXT NOT NULL,
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Where a job is. The SQL spells these words out, so that the partial indexes apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not in the queue yet.
+    Pending,
+    /// May be leased.
+    Ready,
+    /// May be leased, with nothing beside it.
+    Alone,
+    /// In the queue, until its time comes.
+    Waiting,
+    /// A worker has it.
+    Leased,
+}
+
+impl State {
+    /// The state's word in the table.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Alone => "alone",
+            Self::Waiting => "waiting",
+            Self::Leased => "leased",
+        }
+    }
+
+    /// Reads the word of a job that has no outcome yet.
+    pub(super) fn read(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Ready, Self::Alone, Self::Waiting, Self::Leased]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// Reads a phase's word.
+pub(super) fn read_phase(word: &str) -> Option<RunPhase> {
+    [
+        RunPhase::Open,
+        RunPhase::Sealed,
+        RunPhase::Resolved,
+        RunPhase::Admitted,
+        RunPhase::Finished,
+        RunPhase::Cancelled,
+    ]
+    .into_iter()
+    .find(|phase| phase.as_str() == word)
+}
+
+/// The key of a job: its run's number and its place in the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(pub(super) i64);
+
+/// A run has at most so many places; 4,294,967,295.
+const PLACES: i64 = u32::MAX as i64;
+
+impl Place {
+    /// The place of a sequence number; the run's end where it is beyond what a run can hold.
+    pub(super) fn of(run: i64, seq: u64) -> Self {
+        Self((run << 32) | i64::try_from(seq).unwrap_or(PLACES).min(PLACES))
+    }
+
+    /// The last place that a run can have. Never used by a job.
+    pub(super) fn end(run: i64) -> Self {
+        Self((run << 32) | PLACES)
+    }
+
+    /// The number of the run.
+    pub(super) fn run(self) -> i64 {
+        self.0 >> 32
+    }
+
+    /// The place within the run.
+    pub(super) fn seq(self) -> u64 {
+        u64::from((self.0 & PLACES).unsigned_abs() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_its_run_and_its_sequence_number() {
+        for (run, seq) in [(1, 0), (1, 1), (7, 4_294_967_294), (2_000_000_000, 12)] {
+            let place = Place::of(run, seq);
+            assert_eq!((place.run(), place.seq()), (run, seq));
+            assert!(place < Place::end(run) && Place::end(run) < Place::of(run + 1, 0));
+        }
+    }
+}

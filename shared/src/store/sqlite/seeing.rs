@@ -1,0 +1,231 @@
+//! Seeing: runs, outcomes, attempts. Reads of a connection of their own, beside the writer.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    errors::{StepResult, unreadable},
+    leasing::read_request,
+    runs::{Run, account_key, in_force, phase_of, priority_of, read_meta},
+    schema::Place,
+};
+use crate::{
+    AccountName, Attempt, Counters, Effort, Outcome, OutcomeRow, Request, RunId, RunStatus, Timestamp,
+    WorkerId,
+};
+
+/// The most outcomes in one page.
+const PAGE: usize = 5_000;
+
+const STATUS: &str = "
+    SELECT r.key, r.meta, r.rank, r.phase, r.paused, r.cancelled, r.admission, r.by_action, r.sealed_at, r.finished_at,
+           r.total, r.pending, r.ready + r.alone + r.waiting, r.leased, r.finished, r.duplicates,
+           r.attempts, r.calls, r.throttled, r.retries, r.lost, r.first_attempt_at, r.last_attempt_at, a.hold
+    FROM runs r JOIN accounts a ON a.key = r.account ";
+
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+/// Reads a row of [`STATUS`], all but the counts by outcome.
+fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
+    let meta: String = row.get(1)?;
+    let by_action: String = row.get(7)?;
+    let hold: Option<String> = row.get(23)?;
+    let mut run = read_meta(&meta)?;
+    run.priority = priority_of(row.get(2)?)?;
+    let status = RunStatus {
+        run,
+        phase: phase_of(&row.get::<_, String>(3)?)?,
+        paused: row.get(4)?,
+        cancelled: row.get(5)?,
+        admission: row.get(6)?,
+        by_action: serde_json::from_str(&by_action).map_err(|e| unreadable("the actions of a run", e))?,
+        counters: Counters {
+            total: row.get(10)?,
+            pending: row.get(11)?,
+            queued: row.get(12)?,
+            leased: row.get(13)?,
+            finished: row.get(14)?,
+            outcomes: BTreeMap::new(),
+            duplicates: row.get(15)?,
+        },
+        effort: Effort {
+            attempts: row.get(16)?,
+            calls: row.get(17)?,
+            throttled: row.get(18)?,
+            retries: row.get(19)?,
+            lost: row.get(20)?,
+            first_attempt_at: moment(row, 21)?,
+            last_attempt_at: moment(row, 22)?,
+        },
+        sealed_at: moment(row, 8)?,
+        finished_at: moment(row, 9)?,
+        hold: in_force(hold.as_deref(), now)?,
+    };
+    Ok((row.get(0)?, status))
+}
+
+/// Completes statuses with their counts by outcome. The caller's transaction makes the two one picture.
+fn with_outcomes(conn: &Connection, found: Vec<(i64, RunStatus)>) -> StepResult<Vec<RunStatus>> {
+    let mut select =
+        conn.prepare_cached("SELECT outcome, count FROM outcomes WHERE run = ?1 AND count > 0")?;
+    let mut statuses = Vec::with_capacity(found.len());
+    for (key, mut status) in found {
+        let mut rows = select.query([key])?;
+        while let Some(row) = rows.next()? {
+            status.counters.outcomes.insert(read_outcome(&row.get::<_, String>(0)?)?, row.get(1)?);
+        }
+        statuses.push(status);
+    }
+    Ok(statuses)
+}
+
+fn read_outcome(word: &str) -> StepResult<Outcome> {
+    word.parse().map_err(|problem| unreadable("an outcome", problem))
+}
+
+pub(super) fn run(conn: &Connection, now: Timestamp, id: &RunId) -> StepResult<Option<RunStatus>> {
+    let found = conn
+        .prepare_cached(&format!("{STATUS} WHERE r.id = ?1 AND r.phase <> 'open'"))?
+        .query_and_then([id.as_str()], |row| status(row, now))?
+        .collect::<StepResult<_>>()?;
+    Ok(with_outcomes(conn, found)?.pop())
+}
+
+pub(super) fn runs(conn: &Connection, now: Timestamp, limit: usize) -> StepResult<Vec<RunStatus>> {
+    let found = conn
+        .prepare_cached(&format!(
+            "{STATUS} WHERE r.id IS NOT NULL AND r.phase <> 'open' ORDER BY r.created_at DESC, r.key DESC LIMIT ?1"
+        ))?
+        .query_and_then([i64::try_from(limit).unwrap_or(i64::MAX)], |row| status(row, now))?
+        .collect::<StepResult<_>>()?;
+    with_outcomes(conn, found)
+}
+
+pub(super) fn unfinished(
+    conn: &Connection,
+    now: Timestamp,
+    account: &AccountName,
+) -> StepResult<Vec<RunStatus>> {
+    let Some(account) = account_key(conn, account)? else { return Ok(Vec::new()) };
+    let found = conn
+        .prepare_cached(&format!(
+            "{STATUS} WHERE r.account = ?1 AND r.phase IN ('sealed', 'resolved', 'admitted')
+             ORDER BY r.admission IS NULL, r.rank, r.admission, r.created_at, r.key"
+        ))?
+        .query_and_then([account], |row| status(row, now))?
+        .collect::<StepResult<_>>()?;
+    with_outcomes(conn, found)
+}
+
+pub(super) fn requests(
+    conn: &Connection,
+    id: &RunId,
+    from_seq: u64,
+    limit: usize,
+) -> StepResult<Vec<(u64, Request)>> {
+    let run = Run::visible(conn, id)?;
+    conn.prepare_cached(
+        "SELECT place, line, user, action, reason FROM jobs WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
+    )?
+    .query_and_then(
+        params![
+            Place::of(run.key, from_seq).0,
+            Place::end(run.key).0,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        |row| Ok((Place(row.get(0)?).seq(), read_request(row, 1)?)),
+    )?
+    .collect()
+}
+
+pub(super) fn outcomes(
+    conn: &Connection,
+    id: &RunId,
+    from_seq: u64,
+    limit: usize,
+) -> StepResult<Vec<OutcomeRow>> {
+    let run = Run::visible(conn, id)?;
+    conn.prepare_cached(
+        "SELECT place, line, user, action, reason, resolved, outcome, code, message, attempts, first_attempt_at,
+             last_attempt_at, worker
+         FROM jobs WHERE place >= ?1 AND place < ?2 AND state = 'finished' ORDER BY place LIMIT ?3",
+    )?
+    .query_and_then(
+        params![Place::of(run.key, from_seq).0, Place::end(run.key).0, limit.min(PAGE)],
+        outcome_row,
+    )?
+    .collect()
+}
+
+fn outcome_row(row: &Row<'_>) -> StepResult<OutcomeRow> {
+    let request = read_request(row, 1)?;
+    let resolved: Option<String> = row.get(5)?;
+    Ok(OutcomeRow {
+        seq: Place(row.get(0)?).seq(),
+        line: request.line,
+        user: request.user,
+        resolved: resolved
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|problem| unreadable("a resolved user", problem))?,
+        action: request.action,
+        reason: request.reason,
+        outcome: read_outcome(&row.get::<_, String>(6)?)?,
+        code: row.get(7)?,
+        message: row.get(8)?,
+        attempts: row.get(9)?,
+        first_attempt_at: moment(row, 10)?,
+        last_attempt_at: moment(row, 11)?,
+        worker: row.get::<_, Option<String>>(12)?.map(|worker| WorkerId::new(&worker)),
+    })
+}
+
+pub(super) fn attempts(conn: &Connection, id: &RunId, seq: u64) -> StepResult<Vec<Attempt>> {
+    let run = Run::visible(conn, id)?;
+    conn.prepare_cached("SELECT attempt FROM attempts WHERE place = ?1 ORDER BY number")?
+        .query_and_then([Place::of(run.key, seq).0], |row| {
+            let text: String = row.get(0)?;
+            serde_json::from_str(&text).map_err(|problem| unreadable("an attempt", problem))
+        })?
+        .collect()
+}
+
+pub(super) fn duplicates(conn: &Connection, id: &RunId) -> StepResult<Vec<(u64, String, u64)>> {
+    let run = Run::visible(conn, id)?;
+    Ok(conn
+        .prepare_cached(
+            "SELECT j.line, j.user, d.of_line FROM duplicates d JOIN jobs j ON j.place = d.place
+             WHERE d.place >= ?1 AND d.place < ?2 ORDER BY d.place",
+        )?
+        .query_map([Place::of(run.key, 0).0, Place::end(run.key).0], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?)
+}
+
+/// When something comes due for the account by itself: a waiting job, a lease that lapses, the end of a hold.
+pub(super) fn next_event(
+    conn: &Connection,
+    now: Timestamp,
+    account: &AccountName,
+) -> StepResult<Option<Timestamp>> {
+    let found: Option<(Option<i64>, Option<i64>, Option<String>)> = conn
+        .prepare_cached(
+            "SELECT (SELECT due FROM jobs INDEXED BY jobs_due WHERE account = a.key AND state = 'waiting'
+                     ORDER BY due LIMIT 1),
+                    (SELECT min(until) FROM leases WHERE account = a.key), a.hold
+             FROM accounts a WHERE a.name = ?1",
+        )?
+        .query_row([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((due, lapse, hold)) = found else { return Ok(None) };
+    if let Some(hold) = in_force(hold.as_deref(), now)? {
+        return Ok(hold.until);
+    }
+    let earliest = [due, lapse].into_iter().flatten().min();
+    Ok(earliest.map(Timestamp::from_millis))
+}

@@ -1,0 +1,262 @@
+//! From sealed to worked: the stewardship, the resolve, the admission, the promotion.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::{
+    errors::{StepResult, unreadable},
+    ledger::{End, Moves, end, enqueue},
+    runs::Run,
+    schema::{Place, State},
+    writer::Step,
+};
+use crate::{
+    Outcome, RunId, RunPhase, WorkerId,
+    store::{CHUNK, Resolution, Steward, StoreError},
+};
+
+pub(super) fn take(
+    step: &mut Step<'_>,
+    id: &RunId,
+    worker: &WorkerId,
+    ttl: Duration,
+) -> StepResult<Option<Steward>> {
+    let run = Run::visible(step.conn, id)?;
+    if run.phase != RunPhase::Sealed || run.paused || run.cancelled {
+        return Ok(None);
+    }
+    let now = step.now.as_millis();
+    // The token stays where one takes one's own again, so that what is under way with it goes on.
+    let token: Result<u64, rusqlite::Error> = step
+        .conn
+        .prepare_cached(
+            "UPDATE runs SET steward = steward + (coalesce(steward_until, 0) <= ?4), steward_worker = ?2,
+                 steward_until = ?3
+             WHERE key = ?1 AND (coalesce(steward_until, 0) <= ?4 OR steward_worker = ?2) RETURNING steward",
+        )?
+        .query_row(params![run.key, worker.as_str(), step.now.after(ttl).as_millis(), now], |row| row.get(0));
+    match token {
+        Ok(token) => Ok(Some(Steward { run: run.id, token, worker: worker.clone() })),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The run, if the stewardship is still in force.
+fn held(step: &Step<'_>, steward: &Steward) -> StepResult<Run> {
+    let run = Run::visible(step.conn, &steward.run)?;
+    let (token, until): (u64, Option<i64>) = step
+        .conn
+        .prepare_cached("SELECT steward, steward_until FROM runs WHERE key = ?1")?
+        .query_row([run.key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let in_force = run.phase == RunPhase::Sealed
+        && token == steward.token
+        && until.is_some_and(|until| until > step.now.as_millis());
+    if in_force {
+        Ok(run)
+    } else {
+        Err(StoreError::LeaseLapsed(format!("the resolving of run {}", steward.run)).into())
+    }
+}
+
+pub(super) fn renew(step: &mut Step<'_>, steward: &Steward, ttl: Duration) -> StepResult<()> {
+    let run = held(step, steward)?;
+    step.conn
+        .prepare_cached("UPDATE runs SET steward_until = ?2 WHERE key = ?1")?
+        .execute(params![run.key, step.now.after(ttl).as_millis()])?;
+    Ok(())
+}
+
+pub(super) fn resolve(
+    step: &mut Step<'_>,
+    steward: &Steward,
+    resolved: &[(u64, Resolution)],
+) -> StepResult<()> {
+    let run = held(step, steward)?;
+    let mut moves = Moves::default();
+    for (seq, resolution) in resolved {
+        resolve_one(step, &mut moves, &run, *seq, resolution)?;
+    }
+    moves.settle(step)
+}
+
+fn resolve_one(
+    step: &Step<'_>,
+    moves: &mut Moves,
+    run: &Run,
+    seq: u64,
+    resolution: &Resolution,
+) -> StepResult<()> {
+    let place = Place::of(run.key, seq);
+    let before: Option<Option<String>> = step
+        .conn
+        .prepare_cached("SELECT resolution FROM jobs WHERE place = ?1 AND state IN ('pending', 'dropped')")?
+        .query_map([place.0], |row| row.get(0))?
+        .next()
+        .transpose()?;
+    let Some(before) = before else {
+        return Err(run.refuse("it has no request waiting at a place that was resolved").into());
+    };
+    let (state, word, user) = match resolution {
+        Resolution::Change(user) => ("pending", "change", Some(user)),
+        Resolution::Settled { user, .. } => ("pending", "settled", user.as_ref()),
+        Resolution::Duplicate { .. } => ("dropped", "duplicate", None),
+    };
+    let (outcome, code, message) = match resolution {
+        Resolution::Settled { outcome, code, message, .. } => {
+            (Some(outcome.as_str()), code.as_deref(), message.as_deref())
+        }
+        Resolution::Change(_) | Resolution::Duplicate { .. } => (None, None, None),
+    };
+    let text =
+        user.map(serde_json::to_string).transpose().map_err(|e| unreadable("a user to be stored", e))?;
+    step.conn
+        .prepare_cached(
+            "UPDATE jobs SET state = ?2, resolution = ?3, resolved = ?4, user_key = ?5, resolved_at = ?6, outcome = ?7,
+                 code = ?8, message = ?9
+             WHERE place = ?1",
+        )?
+        .execute(params![
+            place.0,
+            state,
+            word,
+            text,
+            user.map(|user| user.key()),
+            step.now.as_millis(),
+            outcome,
+            code,
+            message
+        ])?;
+    if before.is_none() {
+        moves.resolved(run.key);
+    }
+    match (before.as_deref() == Some("duplicate"), resolution) {
+        (false, Resolution::Duplicate { .. }) => moves.dropped(run.key),
+        (true, Resolution::Change(_) | Resolution::Settled { .. }) => {
+            moves.undropped(run.key);
+            step.conn.prepare_cached("DELETE FROM duplicates WHERE place = ?1")?.execute([place.0])?;
+        }
+        _ => {}
+    }
+    if let Resolution::Duplicate { of_line } = resolution {
+        step.conn
+            .prepare_cached("INSERT OR REPLACE INTO duplicates (place, of_line) VALUES (?1, ?2)")?
+            .execute(params![place.0, of_line])?;
+    }
+    Ok(())
+}
+
+pub(super) fn finish(step: &mut Step<'_>, steward: &Steward) -> StepResult<()> {
+    let run = held(step, steward)?;
+    if run.unresolved > 0 {
+        return Err(run.refuse("some of its requests have no resolution yet").into());
+    }
+    step.conn
+        .prepare_cached(
+            "UPDATE runs SET phase = 'resolved', steward_worker = NULL, steward_until = NULL WHERE key = ?1",
+        )?
+        .execute([run.key])?;
+    step.wake(&run.account_name);
+    Ok(())
+}
+
+pub(super) fn admit(step: &mut Step<'_>, id: &RunId) -> StepResult<u64> {
+    let run = Run::visible(step.conn, id)?;
+    if run.cancelled {
+        return Err(run.refuse("it was cancelled, so it can't be admitted").into());
+    }
+    if let Some(admission) = run.admission {
+        return Ok(admission);
+    }
+    if run.phase != RunPhase::Resolved {
+        return Err(run.refuse("it can't be admitted before it is resolved").into());
+    }
+    let admission: u64 = step
+        .conn
+        .prepare_cached(
+            "UPDATE accounts SET admissions = admissions + 1 WHERE key = ?1 RETURNING admissions",
+        )?
+        .query_row([run.account], |row| row.get(0))?;
+    step.conn
+        .prepare_cached("UPDATE runs SET phase = 'admitted', admission = ?2 WHERE key = ?1")?
+        .execute(params![run.key, admission])?;
+    step.wake(&run.account_name);
+    Ok(admission)
+}
+
+/// A pending job as the promotion needs it.
+struct Pending {
+    place: Place,
+    settled: bool,
+    user_key: Option<String>,
+    outcome: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+}
+
+pub(super) fn promote(step: &mut Step<'_>, id: &RunId, limit: usize) -> StepResult<u64> {
+    let run = Run::visible(step.conn, id)?;
+    if run.phase.is_over() {
+        return Ok(0);
+    }
+    let Some(admission) = run.admission else {
+        return Err(run.refuse("it can't be worked before it is admitted").into());
+    };
+    if run.cancelled {
+        return Err(run.refuse("it was cancelled, so nothing more is put into the queue").into());
+    }
+    let jobs: Vec<Pending> = step
+        .conn
+        .prepare_cached(
+            "SELECT place, resolution, user_key, outcome, code, message FROM jobs
+             WHERE place >= ?1 AND place < ?2 AND state = 'pending' ORDER BY place LIMIT ?3",
+        )?
+        .query_map(
+            params![Place::of(run.key, run.promoted).0, Place::end(run.key).0, limit.min(CHUNK)],
+            |row| {
+                Ok(Pending {
+                    place: Place(row.get(0)?),
+                    settled: row.get::<_, String>(1)? == "settled",
+                    user_key: row.get(2)?,
+                    outcome: row.get(3)?,
+                    code: row.get(4)?,
+                    message: row.get(5)?,
+                })
+            },
+        )?
+        .collect::<Result<_, _>>()?;
+    let mut moves = Moves::default();
+    moves.touch(run.key);
+    for job in &jobs {
+        if job.settled {
+            let word = job.outcome.as_deref().unwrap_or_default();
+            let outcome: Outcome = word.parse().map_err(|problem| unreadable("an outcome", problem))?;
+            let (code, message) = (job.code.as_deref(), job.message.as_deref());
+            end(step, &mut moves, job.place, State::Pending, End { outcome, code, message, worker: None })?;
+        } else {
+            claim(step, &run, admission, job)?;
+            enqueue(step, &mut moves, job.place, State::Pending, None)?;
+        }
+    }
+    if let Some(last) = jobs.last() {
+        step.conn
+            .prepare_cached("UPDATE runs SET promoted = ?2 WHERE key = ?1")?
+            .execute(params![run.key, last.place.seq() + 1])?;
+    }
+    moves.settle(step)?;
+    step.wake(&run.account_name);
+    Ok(run.pending - u64::try_from(jobs.len()).unwrap_or(run.pending).min(run.pending))
+}
+
+fn claim(step: &Step<'_>, run: &Run, admission: u64, job: &Pending) -> StepResult<()> {
+    step.conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO claims (account, user, admission, place) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![run.account, job.user_key, admission, job.place.0])?;
+    step.conn
+        .prepare_cached("UPDATE jobs SET account = ?2 WHERE place = ?1")?
+        .execute(params![job.place.0, run.account])?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The one connection that writes, on a thread of its own, with group commit.
+//!
+//! A commit waits for the disk, and that wait costs far more than the statements before it. So whatever has been asked
+//! for while the last commit was under way goes into the next one together, each request within a savepoint of its
+//! own: one that fails takes nothing with it, and none is answered before the commit.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    errors::{StepResult, again, translate},
+    signals::Signals,
+};
+use crate::{AccountName, Clock, Timestamp, store::StoreError};
+
+/// The most requests in one commit: bounds how long the first of them waits.
+const GROUP: usize = 256;
+
+/// How often the writer looks whether another process has written, while nothing else is to be done.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a request may use: the connection, within the request's savepoint, and the time at which it runs.
+pub(super) struct Step<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) now: Timestamp,
+    wakes: &'a mut Vec<AccountName>,
+}
+
+impl Step<'_> {
+    /// After the commit, whoever waits for work of this account is woken.
+    pub(super) fn wake(&mut self, account: &AccountName) {
+        if !self.wakes.contains(account) {
+            self.wakes.push(account.clone());
+        }
+    }
+}
+
+/// One request in a group.
+trait Task: Send {
+    /// Carries it out; the error is what SQLite or the store said.
+    fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()>;
+    /// Answers after the commit; `failed` is why there was none.
+    fn answer(self: Box<Self>, path: &Path, failed: Option<&rusqlite::Error>);
+}
+
+struct Asked<F, T> {
+    work: Option<F>,
+    result: Option<StepResult<T>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Task for Asked<F, T>
+where
+    F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()> {
+        let result = self.work.take().map(|work| work(step));
+        let outcome = if matches!(result, Some(Ok(_))) { Ok(()) } else { Err(()) };
+        self.result = result;
+        outcome
+    }
+
+    fn answer(self: Box<Self>, path: &Path, failed: Option<&rusqlite::Error>) {
+        let result = match (self.result, failed) {
+            // The request's own error says more than that of its group.
+            (Some(Err(error)), _) => Err(translate(path, error)),
+            (_, Some(error)) => Err(translate(path, again(error).into())),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => Err(stopped()),
+        };
+        // Nobody listens any more where the caller gave up; what was written stays, leases lapse.
+        drop(self.reply.send(result));
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the thread that writes the store has stopped".into())
+}
+
+/// Hands requests to the thread that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Task>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        conn: Connection,
+        path: PathBuf,
+        clock: Arc<dyn Clock>,
+        signals: Arc<Signals>,
+    ) -> std::io::Result<Self> {
+        let (queue, requests) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("usher-store".into()).spawn(move || {
+            Scribe { conn, path, clock, signals, seen: None }.serve(&requests);
+        })?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Carries out `work` within the next commit.
+    pub(super) async fn ask<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(Asked { work: Some(work), result: None, reply });
+        self.queue.as_ref().ok_or_else(stopped)?.send(task).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        // What is queued is written first, so that a store closed and opened again has it all.
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes the store panicked");
+        }
+    }
+}
+
+/// The thread's own side.
+struct Scribe {
+    conn: Connection,
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    signals: Arc<Signals>,
+    /// SQLite's mark of what other processes have committed.
+    seen: Option<i64>,
+}
+
+impl Scribe {
+    fn serve(mut self, requests: &mpsc::Receiver<Box<dyn Task>>) {
+        self.look();
+        loop {
+            match requests.recv_timeout(LOOK) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    group.extend(requests.try_iter().take(GROUP - 1));
+                    self.write(group);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Wakes everybody where another process has committed since the last look.
+    fn look(&mut self) {
+        let version = self.conn.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
+        match version {
+            Ok(version) => {
+                if self.seen.replace(version).is_some_and(|before| before != version) {
+                    self.signals.wake_all();
+                }
+            }
+            // Whoever waits looks again by itself after its own time at the latest.
+            Err(error) => tracing::debug!(%error, "can't tell whether the store has changed"),
+        }
+    }
+
+    /// Writes a group; what was behind a request that broke the transaction goes into another one.
+    fn write(&mut self, group: Vec<Box<dyn Task>>) {
+        let mut rest = group.into_iter();
+        while rest.len() > 0 {
+            let mut wakes = Vec::new();
+            let mut done: Vec<Box<dyn Task>> = Vec::with_capacity(rest.len());
+            let failed = self.commit(&mut rest, &mut done, &mut wakes).err();
+            if failed.is_some() && done.is_empty() {
+                done.extend(rest.by_ref());
+            }
+            for task in done {
+                task.answer(&self.path, failed.as_ref());
+            }
+            if failed.is_none() {
+                self.signals.wake(&wakes);
+            }
+        }
+    }
+
+    fn commit(
+        &self,
+        rest: &mut std::vec::IntoIter<Box<dyn Task>>,
+        done: &mut Vec<Box<dyn Task>>,
+        wakes: &mut Vec<AccountName>,
+    ) -> rusqlite::Result<()> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let result = self.run_each(rest, done, wakes).and_then(|()| self.execute("COMMIT"));
+        if result.is_err() && !self.conn.is_autocommit() {
+            self.execute("ROLLBACK")?;
+        }
+        result
+    }
+
+    fn run_each(
+        &self,
+        rest: &mut std::vec::IntoIter<Box<dyn Task>>,
+        done: &mut Vec<Box<dyn Task>>,
+        wakes: &mut Vec<AccountName>,
+    ) -> rusqlite::Result<()> {
+        for mut task in rest.by_ref() {
+            self.execute("SAVEPOINT request")?;
+            let mut woken = Vec::new();
+            let mut step = Step { conn: &self.conn, now: self.clock.now(), wakes: &mut woken };
+            let result = task.run(&mut step);
+            done.push(task);
+            match result {
+                Ok(()) => wakes.append(&mut woken),
+                // A full disk and the like end the whole transaction; then there is no savepoint to go back to, and
+                // this fails with it.
+                Err(()) => self.execute("ROLLBACK TO request")?,
+            }
+            self.execute("RELEASE request")?;
+        }
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}

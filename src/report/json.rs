@@ -1,0 +1,160 @@
+//! The machine-readable forms: an interface, only ever added to.
+
+use std::{collections::BTreeMap, io::Write};
+
+use serde::Serialize;
+use usher_shared::{Outcome, OutcomeRow, RunStatus, Timestamp};
+
+use super::Rows;
+use crate::exit::Failure;
+
+/// A run, as `status --json` and `runs --json` show it.
+#[derive(Debug, Serialize)]
+pub struct StatusView<'a> {
+    run: &'a str,
+    account: &'a str,
+    action: &'static str,
+    state: &'static str,
+    priority: &'static str,
+    total: u64,
+    finished: u64,
+    outcomes: BTreeMap<&'static str, u64>,
+    pending: u64,
+    queued: u64,
+    in_flight: u64,
+    duplicates: u64,
+    attempts: u64,
+    calls: u64,
+    throttled: u64,
+    retries: u64,
+    lost: u64,
+    reason: Option<&'a str>,
+    asked_by: &'a str,
+    source: Option<&'a str>,
+    created_at: String,
+    sealed_at: Option<String>,
+    first_attempt_at: Option<String>,
+    last_attempt_at: Option<String>,
+    finished_at: Option<String>,
+    hold: Option<HoldView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HoldView<'a> {
+    reason: usher_shared::HoldReason,
+    message: &'a str,
+    since: String,
+    until: Option<String>,
+}
+
+fn shown(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}
+
+impl<'a> From<&'a RunStatus> for StatusView<'a> {
+    fn from(status: &'a RunStatus) -> Self {
+        let (run, counters, effort) = (&status.run, &status.counters, &status.effort);
+        Self {
+            run: run.id.as_str(),
+            account: run.account.as_str(),
+            action: status.action_word(),
+            state: status.state().as_str(),
+            priority: run.priority.as_str(),
+            total: counters.total,
+            finished: counters.finished,
+            outcomes: counters.outcomes.iter().map(|(outcome, n)| (Outcome::as_str(*outcome), *n)).collect(),
+            pending: counters.pending,
+            queued: counters.queued,
+            in_flight: counters.leased,
+            duplicates: counters.duplicates,
+            attempts: effort.attempts,
+            calls: effort.calls,
+            throttled: effort.throttled,
+            retries: effort.retries,
+            lost: effort.lost,
+            reason: run.reason.as_deref(),
+            asked_by: &run.asked_by,
+            source: run.source.as_deref(),
+            created_at: run.created_at.to_string(),
+            sealed_at: shown(status.sealed_at),
+            first_attempt_at: shown(effort.first_attempt_at),
+            last_attempt_at: shown(effort.last_attempt_at),
+            finished_at: shown(status.finished_at),
+            hold: status.hold.as_ref().map(|hold| HoldView {
+                reason: hold.reason,
+                message: &hold.message,
+                since: hold.since.to_string(),
+                until: shown(hold.until),
+            }),
+        }
+    }
+}
+
+/// One user of a run, exactly: what the CSV has, the vendor's id, and what was there before.
+#[derive(Debug, Serialize)]
+struct RowView<'a> {
+    line: u64,
+    user: &'a str,
+    action: &'static str,
+    outcome: &'static str,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+    attempts: u32,
+    first_attempt_at: Option<String>,
+    last_attempt_at: Option<String>,
+    worker: Option<&'a str>,
+    reason: Option<&'a str>,
+    id: Option<&'a str>,
+    email: Option<&'a str>,
+    before: Option<BeforeView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct BeforeView<'a> {
+    status: usher_shared::Status,
+    license: Option<&'a str>,
+    role: Option<&'a str>,
+    groups: &'a [String],
+}
+
+impl<'a> From<&'a OutcomeRow> for RowView<'a> {
+    fn from(row: &'a OutcomeRow) -> Self {
+        let user = row.resolved.as_ref();
+        Self {
+            line: row.line,
+            user: row.user.as_str(),
+            action: row.action.as_str(),
+            outcome: row.outcome.as_str(),
+            code: row.code.as_deref(),
+            message: row.message.as_deref(),
+            attempts: row.attempts,
+            first_attempt_at: shown(row.first_attempt_at),
+            last_attempt_at: shown(row.last_attempt_at),
+            worker: row.worker.as_ref().map(usher_shared::WorkerId::as_str),
+            reason: row.reason.as_deref(),
+            id: user.map(|user| user.id.as_str()).filter(|id| !id.is_empty()),
+            email: user.and_then(|user| user.email.as_deref()),
+            before: user.map(|user| BeforeView {
+                status: user.before.status,
+                license: user.before.license.as_deref(),
+                role: user.before.role.as_deref(),
+                groups: &user.before.groups,
+            }),
+        }
+    }
+}
+
+/// Writes the rows as one JSON array, a row a line.
+pub async fn write(rows: &mut Rows, to: &mut (dyn Write + Send)) -> Result<u64, Failure> {
+    let mut written = 0_u64;
+    while let Some(page) = rows.page().await? {
+        for row in &page {
+            to.write_all(if written == 0 { b"[\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *to, &RowView::from(row)).map_err(std::io::Error::from)?;
+            written += 1;
+        }
+    }
+    to.write_all(if written == 0 { b"[]\n" } else { b"\n]\n" })?;
+    to.flush()?;
+    Ok(written)
+}

@@ -1,0 +1,11 @@
+//! What happened, for people, spreadsheets and programs.
+
+pub mod advice;
+pub mod csv;
+pub mod json;
+pub mod numbers;
+mod rows;
+pub mod summary;
+pub mod table;
+
+pub use rows::{Filter, Rows};
