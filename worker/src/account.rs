@@ -12,9 +12,7 @@ use std::{
 use rand::rngs::StdRng;
 use tokio::sync::{Notify, RwLock, watch};
 use usher_shared::{
-    AccountName, Clock, ResolvedUser, RunId, RunStatus, Timestamp, WorkerId,
-    config::{ProtectedPattern, WorkerConfig},
-    store::SharedStore,
+    AccountName, Clock, RunId, RunStatus, Timestamp, WorkerId, config::WorkerConfig, store::SharedStore,
 };
 
 use crate::{
@@ -25,6 +23,7 @@ use crate::{
     limiter::Limiter,
     meter::Meter,
     provider::Provider,
+    resolve::Policy,
 };
 
 /// How far the stopping of a worker has come.
@@ -41,7 +40,7 @@ pub(crate) enum Stop {
 pub(crate) struct Account {
     pub name: AccountName,
     pub provider: Arc<dyn Provider>,
-    pub protected: Vec<ProtectedPattern>,
+    pub policy: Policy,
     pub store: SharedStore,
     pub limiter: Arc<dyn Limiter>,
     pub worker: WorkerId,
@@ -76,7 +75,7 @@ impl fmt::Debug for Account {
 pub(crate) struct AccountParts {
     pub name: AccountName,
     pub provider: Arc<dyn Provider>,
-    pub protected: Vec<ProtectedPattern>,
+    pub policy: Policy,
     pub store: SharedStore,
     pub limiter: Arc<dyn Limiter>,
     pub worker: WorkerId,
@@ -103,7 +102,7 @@ impl Account {
             store_time: StoreTime::default(),
             name: parts.name,
             provider: parts.provider,
-            protected: parts.protected,
+            policy: parts.policy,
             store: parts.store,
             limiter: parts.limiter,
             worker: parts.worker,
@@ -175,15 +174,6 @@ impl Account {
             locked(&self.health).observe_hold(hold);
         }
         self.holds.heard(asked_at, hold);
-    }
-
-    /// The rule that protects this user, where one does.
-    pub fn protection(&self, user: &ResolvedUser) -> Option<String> {
-        self.protected
-            .iter()
-            .find(|pattern| pattern.matches(user))
-            .map(|pattern| pattern.as_str().to_owned())
-            .or_else(|| self.provider.protected_role(user).map(str::to_owned))
     }
 }
 

@@ -35,7 +35,9 @@ impl AccountGate {
             if self.account.holds.in_force(self.account.now()).is_some() {
                 return Err(GateClosed);
             }
-            let Some(mut permit) = self.account.limiter.acquire(label, 1, priority).await.pop() else { continue };
+            let Some(mut permit) = self.account.limiter.acquire(label, 1, priority).await.pop() else {
+                continue;
+            };
             if permit.start().await.is_ok() {
                 locked(&self.last).insert(label, Arc::new(permit));
                 return Ok(());
@@ -63,7 +65,8 @@ impl CallGate for AccountGate {
             outage_until: None,
         };
         let now = account.now();
-        let decision = decide(&facts, &reply, RetryPolicy { max_attempts: u32::MAX }, now, std::time::Duration::ZERO);
+        let decision =
+            decide(&facts, &reply, RetryPolicy { max_attempts: u32::MAX }, now, std::time::Duration::ZERO);
         if let Some(hold) = &decision.hold {
             hold_account(account, hold);
         }

@@ -14,6 +14,9 @@ pub const BREAKER_JOBS: usize = 10;
 pub const BREAKER_FIRST: Duration = Duration::from_secs(1);
 /// The breaker's longest wait.
 pub const BREAKER_LONGEST: Duration = Duration::from_secs(15);
+/// An outage so long spends no attempts, not even those of its probes. After that each probe spends one: users whose
+/// every call fails, where there are none but them, must come to their end.
+pub const FREE_OUTAGE: Duration = Duration::from_secs(60 * 60);
 /// Rounds of refused tokens, each begun after the one before had been seen, before the credentials are held to be bad.
 pub const UNAUTHORIZED_ROUNDS: u32 = 3;
 
@@ -37,7 +40,8 @@ pub struct Seen {
 pub struct Finding {
     /// A hold to place.
     pub hold: Option<Hold>,
-    /// The breaker is open, and this was no probe: the failure spends no attempt; until when to wait.
+    /// The vendor is out: the failure spends no attempt; until when the job waits. A probe's job waits for longer than
+    /// until the next probe, so that each probe is another job's.
     pub outage_until: Option<Timestamp>,
 }
 
@@ -50,6 +54,8 @@ enum Breaker {
     Open {
         until: Timestamp,
         wait: Duration,
+        /// Since when nothing has gone through.
+        since: Timestamp,
     },
 }
 
@@ -92,11 +98,13 @@ impl Health {
     /// Takes note of a hold that the store told of: another worker's breaker is ours, too.
     pub fn observe_hold(&mut self, hold: &Hold) {
         if let (HoldReason::Breaker, Some(until)) = (hold.reason, hold.until) {
-            let wait = match &self.breaker {
-                Breaker::Open { wait, .. } => *wait,
-                Breaker::Closed { .. } => until.since(hold.since).clamp(BREAKER_FIRST, BREAKER_LONGEST),
+            let (wait, since) = match &self.breaker {
+                Breaker::Open { wait, since, .. } => (*wait, *since),
+                Breaker::Closed { .. } => {
+                    (until.since(hold.since).clamp(BREAKER_FIRST, BREAKER_LONGEST), hold.since)
+                }
             };
-            self.breaker = Breaker::Open { until, wait };
+            self.breaker = Breaker::Open { until, wait, since };
         }
     }
 
@@ -113,28 +121,27 @@ impl Health {
                 if failed.len() < BREAKER_JOBS {
                     return Finding::default();
                 }
-                let count = failed.len();
-                Finding { hold: Some(self.open(seen.ended_at, BREAKER_FIRST, count)), outage_until: None }
+                let message = format!("the vendor failed for {} users in a row", failed.len());
+                let hold = self.open(seen.ended_at, BREAKER_FIRST, seen.ended_at, &message);
+                Finding { hold: Some(hold), outage_until: None }
             }
             Breaker::Open { until, .. } if seen.began_at < *until => {
                 Finding { hold: None, outage_until: Some(*until) }
             }
-            // A probe that failed. It spends an attempt: a job that fails for ever must come to its end.
-            Breaker::Open { wait, .. } => {
-                let wait = wait.saturating_mul(2).min(BREAKER_LONGEST);
-                Finding { hold: Some(self.open(seen.ended_at, wait, 1)), outage_until: None }
+            Breaker::Open { wait, since, .. } => {
+                let (wait, since) = (wait.saturating_mul(2).min(BREAKER_LONGEST), *since);
+                let hold = self.open(seen.ended_at, wait, since, "the vendor still fails");
+                let free = seen.ended_at.since(since) < FREE_OUTAGE;
+                let after_the_next = seen.ended_at.after(wait * 2);
+                Finding { hold: Some(hold), outage_until: free.then_some(after_the_next) }
             }
         }
     }
 
-    fn open(&mut self, now: Timestamp, wait: Duration, failures: usize) -> Hold {
+    fn open(&mut self, now: Timestamp, wait: Duration, since: Timestamp, what: &str) -> Hold {
         let until = now.after(wait);
-        self.breaker = Breaker::Open { until, wait };
-        let message = if failures > 1 {
-            format!("the vendor failed for {failures} users in a row; a probe follows at {until}")
-        } else {
-            format!("the vendor still fails; the next probe follows at {until}")
-        };
+        self.breaker = Breaker::Open { until, wait, since };
+        let message = format!("{what}; a probe follows at {until}");
         Hold { reason: HoldReason::Breaker, message, since: now, until: Some(until) }
     }
 
@@ -218,11 +225,20 @@ mod tests {
             assert!(health.is_probing());
             let finding = health.observe(&seen(1, Verdict::Transient, began, began));
             let until = finding.hold.unwrap().until.unwrap();
-            assert_eq!((until, finding.outage_until), (at(began + expected), None));
+            assert_eq!((until, finding.outage_until), (at(began + expected), Some(at(began + 2 * expected))));
             began += expected;
         }
         health.observe(&seen(1, Verdict::Applied, began, began));
         assert!(!health.is_probing());
+    }
+
+    #[test]
+    fn probes_spend_attempts_once_the_outage_has_lasted_an_hour() {
+        let mut health = open_breaker();
+        for (began, free) in [(2_000_000, true), (3_600_000, true), (3_700_000, false)] {
+            let finding = health.observe(&seen(1, Verdict::Transient, began, began));
+            assert_eq!(finding.outage_until.is_some(), free, "{began}");
+        }
     }
 
     #[test]

@@ -25,7 +25,10 @@ impl Holds {
     pub fn place(&self, hold: &Hold) -> bool {
         let mut state = locked(&self.0);
         let waits_for_a_person = state.known.as_ref().is_some_and(|known| known.until.is_none());
-        let same = state.known.as_ref().is_some_and(|known| known.reason == hold.reason && known.until >= hold.until);
+        let same = state
+            .known
+            .as_ref()
+            .is_some_and(|known| known.reason == hold.reason && known.until >= hold.until);
         if waits_for_a_person || (same && hold.until.is_some()) {
             return false;
         }

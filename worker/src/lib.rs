@@ -1,10 +1,25 @@
 //! Everything that carries usher's work out: resolve, lease, pace, apply, classify, decide.
 
+mod account;
+mod account_worker;
+pub mod admit;
+mod backend;
 pub mod backoff;
 pub mod boot_clock;
 pub mod decide;
+mod engine;
+mod execute;
+mod gate;
 pub mod health;
+mod holds;
 pub mod limiter;
+mod meter;
+pub mod next_step;
 pub mod provider;
 pub mod resolve;
+mod steward;
 pub mod verify;
+mod view;
+
+pub use engine::{AccountSetup, Drained, Engine, EngineConfig, EngineError, RunEnd};
+pub use view::AccountView;

@@ -14,10 +14,9 @@ use usher_shared::{
 use crate::{
     account::Account,
     backoff::Backoff,
-    execute::hold_account,
     gate::AccountGate,
     next_step::{NextStep, next_step},
-    resolve::{Asked, Patience, Policy, ResolveError, Resolver},
+    resolve::{Asked, Patience, ResolveError, Resolver},
 };
 
 /// How often the runs are looked at while nothing wakes the steward: a pause or cancel by another process, which the
@@ -25,8 +24,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// The same where one run is followed to its end.
 const LOOK_AT_ONE: Duration = Duration::from_millis(100);
-/// The shortest time between two looks that found nothing to move.
-const SHORTEST: Duration = Duration::from_millis(20);
+/// The shortest time between two looks that found nothing to move, after the first few.
+const SHORTEST: Duration = Duration::from_millis(50);
 /// Chunks put into the queue a look: the next look may find a more urgent run.
 const CHUNKS: usize = 4;
 /// Runs of one account resolved at once.
@@ -49,6 +48,7 @@ pub(crate) async fn steward(account: Arc<Account>) {
         resolving: HashMap::new(),
         again: HashMap::new(),
         failures: 0,
+        idle_looks: 0,
         expired: None,
         timed: None,
     };
@@ -71,6 +71,8 @@ struct Steward {
     /// Runs whose resolve failed, and when it is tried again.
     again: HashMap<RunId, Instant>,
     failures: u32,
+    /// Looks in a row that found nothing to move and came soon after each other.
+    idle_looks: u32,
     expired: Option<Instant>,
     timed: Option<Instant>,
 }
@@ -83,6 +85,9 @@ impl Steward {
         match self.attend().await {
             Ok(moved) => {
                 self.failures = 0;
+                if moved {
+                    self.idle_looks = 0;
+                }
                 moved
             }
             Err(error) => {
@@ -170,12 +175,11 @@ impl Steward {
         let account = Arc::clone(&self.account);
         let (gate, run) = (Arc::clone(&self.gate), run.clone());
         let resolve = async move {
-            let policy = Policy { protected: account.policy.protected.clone() };
             let resolver = Resolver {
                 store: &*account.store,
                 provider: &*account.provider,
                 gate: &*gate,
-                policy: &policy,
+                policy: &account.policy,
                 worker: &account.worker,
                 patience: Patience::default(),
                 stewardship: STEWARDSHIP,
@@ -257,19 +261,22 @@ impl Steward {
     }
 
     /// Waits for something to do.
-    async fn rest(&self) {
+    async fn rest(&mut self) {
         let account = &self.account;
         let look = if account.only_run.is_some() { LOOK_AT_ONE } else { LOOK };
         let began = Instant::now();
         let work = async {
             tokio::select! {
-                () = account.store.wait_for_work(&account.name, look) => {
-                    // The store also wakes for jobs, which are not the steward's.
-                    tokio::time::sleep(SHORTEST.saturating_sub(began.elapsed())).await;
-                }
+                () = account.store.wait_for_work(&account.name, look) => {}
                 () = account.nudge.notified() => {}
             }
         };
         account.unless_stopping(work).await;
+        // The store wakes for jobs, too, which are not the steward's.
+        let soon = SHORTEST.saturating_sub(began.elapsed());
+        self.idle_looks = if soon.is_zero() { 0 } else { self.idle_looks.saturating_add(1) };
+        if self.idle_looks > 3 {
+            account.unless_stopping(tokio::time::sleep(soon)).await;
+        }
     }
 }

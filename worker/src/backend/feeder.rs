@@ -81,7 +81,8 @@ impl Feeder {
             vec![]
         };
         let wanted = if self.busy { permits.len() } else { free.min(self.handful()) };
-        let company = account.unless_stopping(Arc::clone(&account.company).read_owned()).await.ok_or(Stopping)?;
+        let company =
+            account.unless_stopping(Arc::clone(&account.company).read_owned()).await.ok_or(Stopping)?;
         let company = Company::Others(Arc::new(company));
         let (asked_at, leased) = self.lease(wanted, false).await?;
         self.busy = leased.leases.len() >= wanted;
@@ -152,7 +153,8 @@ impl Feeder {
     async fn run_alone(&mut self) -> Result<(), Stopping> {
         let account = Arc::clone(&self.account);
         self.alone_tried = Some(Instant::now());
-        let alone = account.unless_stopping(Arc::clone(&account.company).write_owned()).await.ok_or(Stopping)?;
+        let alone =
+            account.unless_stopping(Arc::clone(&account.company).write_owned()).await.ok_or(Stopping)?;
         let (asked_at, leased) = self.lease(1, true).await?;
         if leased.leases.is_empty() {
             return Ok(());

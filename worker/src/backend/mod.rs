@@ -23,8 +23,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{account::Account, execute::give_back};
 
-pub(crate) use slots::{Slots, width};
-pub(crate) use work::{Company, Work};
+pub(crate) use slots::Slots;
+pub(crate) use work::Work;
 
 /// The store as apalis sees it, for one account.
 pub(crate) struct LeaseBackend {

@@ -12,10 +12,15 @@ use crate::{account::Account, backend::Work, provider::Reply};
 pub(super) async fn apply(work: &mut Work, account: &Account, jobs: &[LeasedJob]) -> Vec<Reply> {
     let action = work.lease.action;
     let users: Vec<&ResolvedUser> = jobs.iter().map(|job| &job.user).collect();
-    let mut replies =
-        bounded(work, account, account.provider.apply(action, &users)).await.unwrap_or_else(|reply| vec![reply; jobs.len()]);
+    let mut replies = bounded(work, account, account.provider.apply(action, &users))
+        .await
+        .unwrap_or_else(|reply| vec![reply; jobs.len()]);
     if replies.len() != jobs.len() {
-        tracing::error!(expected = jobs.len(), found = replies.len(), "the provider's replies are not one a user");
+        tracing::error!(
+            expected = jobs.len(),
+            found = replies.len(),
+            "the provider's replies are not one a user"
+        );
         let missing = failed("replies", "the provider did not say what became of this user");
         replies.resize(jobs.len(), missing);
     }

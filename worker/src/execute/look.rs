@@ -52,9 +52,10 @@ async fn later(work: &Work, account: &Account, job: &LeasedJob, reply: &Reply) -
     match decision.then {
         then @ Then::Snooze { .. } => then,
         // What a refused look means for the job nobody knows: looked at again in a while.
-        Then::Retry { .. } | Then::Finish { .. } => {
-            Then::Snooze { until: now.after(interval.max(Duration::from_secs(1))), reason: SnoozeReason::Returned }
-        }
+        Then::Retry { .. } | Then::Finish { .. } => Then::Snooze {
+            until: now.after(interval.max(Duration::from_secs(1))),
+            reason: SnoozeReason::Returned,
+        },
     }
 }
 
@@ -62,4 +63,3 @@ fn user_ref(user: &ResolvedUser) -> Option<UserRef> {
     let name = if user.id.is_empty() { user.email.as_deref()? } else { &user.id };
     name.parse().ok()
 }
-

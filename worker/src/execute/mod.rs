@@ -11,8 +11,8 @@ use std::sync::Arc;
 use apalis::prelude::Data;
 use tracing::Instrument;
 use usher_shared::{
-    Attempt, JobKey, JobReport, Outcome, Then, Timestamp, Verdict,
-    store::{Lease, LeasedJob},
+    Attempt, JobKey, JobReport, Then, Timestamp, Verdict,
+    store::{Lease, LeasedJob, Resolution},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     decide::{JobFacts, POISON_DEATHS, RatePause, RetryPolicy, decide},
     health::Seen,
     provider::{Reply, Throttle},
+    resolve::judge,
 };
 
 pub(crate) use record::{give_back, give_back_lease};
@@ -85,19 +86,16 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     }
 }
 
-/// Jobs that need no call: users that are protected by now, whatever was known when they were resolved.
+/// Jobs that need no call: users that are protected by now, whatever the rules were when they were resolved.
 fn settle_without_call(lease: &Lease, account: &Account) -> (Vec<JobReport>, Vec<LeasedJob>) {
     let mut reports = Vec::with_capacity(lease.jobs.len());
     let mut open = Vec::with_capacity(lease.jobs.len());
     for job in &lease.jobs {
-        match account.protection(&job.user) {
-            Some(rule) => {
-                let message = format!("protected by the rule {rule:?}; no call was made");
-                let then =
-                    Then::Finish { outcome: Outcome::Protected, code: Some(rule), message: Some(message) };
-                reports.push(uncalled(job, then));
+        match judge(&*account.provider, &account.policy, job.user.clone(), lease.action) {
+            Resolution::Settled { outcome, code, message, .. } => {
+                reports.push(uncalled(job, Then::Finish { outcome, code, message }));
             }
-            None => open.push(job.clone()),
+            Resolution::Change(_) | Resolution::Duplicate { .. } => open.push(job.clone()),
         }
     }
     (reports, open)
@@ -177,12 +175,12 @@ fn longer(one: Option<RatePause>, other: Option<RatePause>) -> Option<RatePause>
 }
 
 /// Providers tell time by the wall clock here; jobs come due by the store's.
-fn rebased(reply: Reply, account: &Account) -> Reply {
+pub(crate) fn rebased(reply: Reply, account: &Account) -> Reply {
     Reply { retry_at: reply.retry_at.map(|at| account.rebased(at)), ..reply }
 }
 
 /// Whether a reply is a refusal for the account's rate, rather than for this user's.
-pub(crate) fn is_rate_refusal(reply: &Reply) -> bool {
+fn is_rate_refusal(reply: &Reply) -> bool {
     reply.verdict == Verdict::Throttled
         && matches!(reply.throttle, None | Some(Throttle::PerSecond | Throttle::PerDay))
 }

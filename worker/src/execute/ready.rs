@@ -34,7 +34,11 @@ pub(super) async fn ready(mut work: Work, account: &Account) -> Result<Work, Not
             Ok(late) if late <= LATE || change == CHANGES => break,
             Ok(_) => {
                 let acquire = account.limiter.acquire(work.permit.label, 1, Priority::Normal);
-                match tokio::time::timeout(PATIENCE, acquire).await.ok().and_then(|permits| permits.into_iter().next()) {
+                match tokio::time::timeout(PATIENCE, acquire)
+                    .await
+                    .ok()
+                    .and_then(|permits| permits.into_iter().next())
+                {
                     Some(permit) => work.permit = permit,
                     None => {
                         return Err(NotReady::GiveBack(Box::new(work), "no permit came in time"));

@@ -23,7 +23,9 @@ pub(super) async fn record(account: &Account, lease: Lease, lasts_until: Duratio
             StoreError::LeaseLapsed(_) => {
                 // After a failure the earlier try may have gone through: then this is how it shows.
                 if failures == 0 {
-                    tracing::warn!("the lease lapsed before its outcome could be recorded; the job runs again");
+                    tracing::warn!(
+                        "the lease lapsed before its outcome could be recorded; the job runs again"
+                    );
                 } else {
                     tracing::info!("the lease is over: recorded by an earlier try, or lapsed");
                 }

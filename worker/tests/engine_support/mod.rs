@@ -1,0 +1,171 @@
+//! What the engine's tests share: a store in memory, a scripted vendor, virtual time, and a run to work.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod memory_store;
+pub mod vendor;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use usher_shared::{
+    store::{Idempotency, Seal, Store},
+    *,
+};
+use usher_worker::{AccountSetup, Engine, EngineConfig, RunEnd, boot_clock::BootClock};
+
+pub use memory_store::MemoryStore;
+pub use vendor::{Step, Vendor};
+
+/// Tokio's time, virtual in these tests, as wall clock and boot clock.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock(Instant);
+
+impl TokioClock {
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_760_000_000_000).after(self.0.elapsed())
+    }
+}
+
+impl BootClock for TokioClock {
+    fn now(&self) -> Duration {
+        Duration::from_secs(1_000) + self.0.elapsed()
+    }
+}
+
+/// An account's name.
+pub fn account(name: &str) -> AccountName {
+    name.parse().unwrap()
+}
+
+/// A run's id, by a number.
+pub fn run_id(number: u32) -> RunId {
+    format!("20261120-k3f9{}{}", char::from(b'a' + (number / 8) as u8), number % 8 + 2).parse().unwrap()
+}
+
+/// Submits a run that deactivates the vendor's users `users`.
+pub async fn submit(
+    store: &dyn Store,
+    run: u32,
+    name: &str,
+    users: impl IntoIterator<Item = String>,
+) -> RunId {
+    submit_as(store, run, name, Priority::Normal, users).await
+}
+
+/// Submits a run of a priority.
+pub async fn submit_as(
+    store: &dyn Store,
+    run: u32,
+    name: &str,
+    priority: Priority,
+    users: impl IntoIterator<Item = String>,
+) -> RunId {
+    let id = run_id(run);
+    let new = NewRun {
+        id: id.clone(),
+        account: account(name),
+        priority,
+        reason: None,
+        asked_by: "test".into(),
+        source: None,
+        created_at: store.now().await.unwrap(),
+    };
+    store.open_run(&new).await.unwrap();
+    let requests: Vec<Request> = (1..)
+        .zip(users)
+        .map(|(line, user)| Request {
+            line,
+            user: user.parse().unwrap(),
+            action: Action::Deactivate,
+            reason: None,
+        })
+        .collect();
+    for (chunk, requests) in requests.chunks(500).enumerate() {
+        store.append(&id, chunk as u64 * 500, requests).await.unwrap();
+    }
+    let seal = Seal {
+        total: requests.len() as u64,
+        by_action: BTreeMap::from([(Action::Deactivate, requests.len() as u64)]),
+        idempotency: Idempotency { key: id.to_string(), digest: "0".into(), again_after_end: true },
+    };
+    store.seal(&id, &seal).await.unwrap();
+    id
+}
+
+/// A configuration in virtual time.
+pub fn config(store: Arc<dyn Store>, clock: TokioClock, vendors: &[(&str, &Arc<Vendor>)]) -> EngineConfig {
+    let accounts = vendors
+        .iter()
+        .map(|(name, vendor)| AccountSetup {
+            name: account(name),
+            provider: Arc::clone(vendor) as _,
+            protected: vec![],
+        })
+        .collect();
+    EngineConfig {
+        clock: Arc::new(clock),
+        boot_clock: Arc::new(clock),
+        seed: 7,
+        ..EngineConfig::new(store, accounts, WorkerId::new("test:1"))
+    }
+}
+
+/// A memory store and a configuration for one account, in virtual time.
+pub fn one(vendor: &Arc<Vendor>) -> (Arc<MemoryStore>, EngineConfig) {
+    let clock = TokioClock::new();
+    let store = Arc::new(MemoryStore::new(clock));
+    (Arc::clone(&store), config(store, clock, &[("zoom-main", vendor)]))
+}
+
+/// Works one run to its end and shuts down.
+pub async fn work_out(config: EngineConfig, run: &RunId) -> RunStatus {
+    let engine = Engine::start(EngineConfig { only_run: Some(run.clone()), ..config }).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(24 * 3_600), engine.run_until_over()).await.unwrap();
+    let RunEnd::Over(status) = end else { panic!("{end:?}") };
+    engine.shutdown().await;
+    assert!(status.counters.add_up(), "{:?}", status.counters);
+    *status
+}
+
+/// Waits until the run is over, whoever works it.
+pub async fn until_over(store: &dyn Store, run: &RunId) -> RunStatus {
+    loop {
+        let status = store.run(run).await.unwrap().unwrap();
+        if status.phase.is_over() {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Outcomes by user as written.
+pub async fn outcomes(store: &dyn Store, run: &RunId) -> BTreeMap<String, Outcome> {
+    let rows = store.outcomes(run, 0, 5_000).await.unwrap();
+    rows.into_iter().map(|row| (row.user.as_str().to_owned(), row.outcome)).collect()
+}
+
+/// `count` addresses.
+pub fn users(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("user{n}@corp.example")).collect()
+}
+
+/// The most starts in any one second.
+pub fn most_in_a_second(starts: &[Instant]) -> usize {
+    let mut starts = starts.to_vec();
+    starts.sort();
+    (0..starts.len())
+        .map(|first| {
+            starts[first..]
+                .iter()
+                .take_while(|start| **start - starts[first] < Duration::from_secs(1))
+                .count()
+        })
+        .max()
+        .unwrap_or(0)
+}
