@@ -2,7 +2,8 @@
 -- Records what requests resolved to; again for the same place, the later one counts.
 --
 -- KEYS[1]  usher:{account}
--- ARGV     1 now; 2 run; 3 steward's token; then seq, resolution part of the record; at most 500 of them
+-- ARGV     1 now; 2 run; 3 steward's token; then seq, resolution part of the record; at most 500 of them (a change
+--          gets the moment added here)
 -- replies  {0}; {LAPSED}; {NO_RUN}; {NO_JOB, seq}
 -- keeps    unresolved counts requests without a resolution; a duplicate is in dups and not in total
 --@ lib_base
@@ -30,6 +31,7 @@ for i = 4, #ARGV, 2 do
     add(run, 'pending', -out)
     if is then call('ZADD', run.key .. ':dups', seq, seq) else call('ZREM', run.key .. ':dups', seq) end
   end
+  if resolution:sub(1, 1) == 'C' then resolution = resolution .. FS .. now end
   found[seq] = request .. RS .. resolution
   put(run, seq, found[seq])
 end
