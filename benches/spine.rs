@@ -53,7 +53,8 @@ fn pace(kind: Kind, window: WindowKind) {
         },
     );
     let file = place.csv("leavers.csv", &place.ordinary());
-    let words = ["run", file.to_str().unwrap(), "-a", "zoom-main", "--action", "deactivate", "--yes", "--quiet"];
+    let words =
+        ["run", file.to_str().unwrap(), "-a", "zoom-main", "--action", "deactivate", "--yes", "--quiet"];
     place.usher(&words).succeeded();
     let run = place.newest_run();
     let status = place.status(&run);
@@ -82,7 +83,8 @@ fn million(kind: Kind) {
     }
     csv.flush().unwrap();
     drop(csv);
-    let words = ["submit", path.to_str().unwrap(), "-a", "zoom-main", "--action", "deactivate", "--yes", "--quiet"];
+    let words =
+        ["submit", path.to_str().unwrap(), "-a", "zoom-main", "--action", "deactivate", "--yes", "--quiet"];
     let start = Instant::now();
     let mut child = place.command(&words).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
     let mut peak = 0;

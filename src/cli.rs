@@ -28,7 +28,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "ADDRESS", help_heading = "Global options")]
     pub store: Option<StoreAddress>,
     /// How log lines look; they go to standard error
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Global options"
+    )]
     pub log_format: LogFormat,
     /// What is logged, such as `info` or `usher_worker=debug` [default: warn, and info for worker]
     #[arg(long, global = true, env = "USHER_LOG", value_name = "FILTER", help_heading = "Global options")]

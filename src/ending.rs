@@ -21,7 +21,11 @@ use crate::{
 const NAMED: usize = 20;
 
 /// Writes the reports into the data directory; says where they lie.
-pub async fn write_reports(context: &Context, store: &SharedStore, run: &RunId) -> Result<[PathBuf; 2], Failure> {
+pub async fn write_reports(
+    context: &Context,
+    store: &SharedStore,
+    run: &RunId,
+) -> Result<[PathBuf; 2], Failure> {
     let dir = context.config.data_dir()?.join("reports");
     wiring::private_dir(&dir)?;
     let [csv_path, json_path] = ["csv", "json"].map(|ending| dir.join(format!("{run}.{ending}")));
@@ -63,11 +67,7 @@ fn describe(verification: &Verification) -> String {
     let checked = of(verification.checked, "user");
     let mut text = match verification.disagreements.len() {
         0 => format!("\nThe directory agrees: {checked} verified.\n"),
-        n => format!(
-            "\nThe directory DISAGREES about {} of {} verified:\n",
-            count(n as u64),
-            checked
-        ),
+        n => format!("\nThe directory DISAGREES about {} of {} verified:\n", count(n as u64), checked),
     };
     for wrong in verification.disagreements.iter().take(NAMED) {
         let found = wrong.found.map_or("not there".to_owned(), |status| status.to_string());

@@ -14,7 +14,10 @@ use crate::{
 pub fn start(global: &Global, default: &str, bars: &MultiProgress) -> Result<(), Failure> {
     let filter = global.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(filter).map_err(|problem| {
-        Failure::new(Exit::InvalidInput, format!("--log {filter:?} (or USHER_LOG) is not a log filter: {problem}"))
+        Failure::new(
+            Exit::InvalidInput,
+            format!("--log {filter:?} (or USHER_LOG) is not a log filter: {problem}"),
+        )
     })?;
     let writer = AroundBars(bars.clone());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);

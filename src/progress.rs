@@ -44,7 +44,8 @@ impl Progress {
         } else if io::stderr().is_terminal() {
             let bar = bars.add(ProgressBar::new(0));
             // The template is a constant; were it wrong, the plain style would still show the bar.
-            if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:32.green/dim} {pos}/{len}  {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:32.green/dim} {pos}/{len}  {msg}")
+            {
                 bar.set_style(style.progress_chars("━╸─"));
             }
             Shape::Bar(bar)
@@ -68,8 +69,11 @@ impl Progress {
             }
             Shape::Lines { last, said } => {
                 let due = last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
-                let line =
-                    format!("{} of {}  {line}", count(status.counters.finished), count(status.counters.total));
+                let line = format!(
+                    "{} of {}  {line}",
+                    count(status.counters.finished),
+                    count(status.counters.total)
+                );
                 if due && line != *said {
                     console::hint(false, format_args!("{}: {line}", status.run.account));
                     *last = Some(now);

@@ -77,7 +77,10 @@ pub async fn submit(
             format_args!("This is a new run, {run}: run {previous} had the same content, and is over."),
         ),
         Submitted::Existing { run } => {
-            console::hint(quiet, format_args!("The same content is run {run} already, which is unfinished: going on with it."));
+            console::hint(
+                quiet,
+                format_args!("The same content is run {run} already, which is unfinished: going on with it."),
+            );
         }
     }
     Ok(submitted)
@@ -95,7 +98,11 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
     if !passed_over.is_empty() {
         console::hint(
             context.global.quiet,
-            format_args!("Users are taken from the column {}, not from {}.", rows.user_column(), passed_over.join(", ")),
+            format_args!(
+                "Users are taken from the column {}, not from {}.",
+                rows.user_column(),
+                passed_over.join(", ")
+            ),
         );
     }
     let description = Description {
@@ -159,7 +166,11 @@ fn describe(contents: &Contents, asked: &Submission, address: &StoreAddress) -> 
         0 => String::new(),
         n => format!(" ({} left out)", of(n, "repeated row")),
     };
-    format!("This will {} of the account {}{duplicates}, by the store {address}.", actions.join(" and "), asked.account)
+    format!(
+        "This will {} of the account {}{duplicates}, by the store {address}.",
+        actions.join(" and "),
+        asked.account
+    )
 }
 
 fn is_stdin(file: &Path) -> bool {

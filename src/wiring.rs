@@ -36,8 +36,9 @@ impl Context {
     /// Reads the configuration and listens for signals.
     pub fn new(global: Global, bars: MultiProgress) -> Result<Self, Failure> {
         // A variable that is not UTF-8 can't be one of ours.
-        let env: Vec<(String, String)> =
-            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let env: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
         let config = Config::load(global.config.as_deref(), &env)?;
         Ok(Self { global, config, bars, stop: Stop::listen()? })
     }
@@ -58,7 +59,11 @@ pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
 }
 
 /// Sets up the provider of an account. Reads its secrets; makes no call.
-pub fn provider(config: &Config, name: &AccountName, account: &AccountConfig) -> Result<SharedProvider, Failure> {
+pub fn provider(
+    config: &Config,
+    name: &AccountName,
+    account: &AccountConfig,
+) -> Result<SharedProvider, Failure> {
     let options = ProviderOptions {
         call_timeout: Duration::from_secs_f64(config.worker.call_timeout_seconds),
         clock: clock(),
@@ -97,7 +102,11 @@ pub fn engine(
 }
 
 /// An account as an engine works it.
-pub fn account(config: &Config, name: &AccountName, provider: &SharedProvider) -> Result<AccountSetup, Failure> {
+pub fn account(
+    config: &Config,
+    name: &AccountName,
+    provider: &SharedProvider,
+) -> Result<AccountSetup, Failure> {
     let protected = config.account(name)?.protected().to_vec();
     Ok(AccountSetup { name: name.clone(), provider: provider.clone(), protected })
 }
@@ -121,7 +130,10 @@ pub fn private_dir(path: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         Failure::new(
             Exit::Configuration,
-            format!("the directory {} can't be made: {error}; set data_dir in usher.toml to one that can", path.display()),
+            format!(
+                "the directory {} can't be made: {error}; set data_dir in usher.toml to one that can",
+                path.display()
+            ),
         )
     })
 }
@@ -129,18 +141,25 @@ pub fn private_dir(path: &Path) -> Result<(), Failure> {
 /// Creates (or empties) a file for its owner alone.
 pub fn private_file(path: &Path) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(|error| {
-        Failure::new(Exit::InvalidInput, format!("{} can't be written: {error}", path.display()))
-    })
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(
+        |error| Failure::new(Exit::InvalidInput, format!("{} can't be written: {error}", path.display())),
+    )
 }
 
 /// Who asks, for the record: the user and the host as the operating system tells them. It proves nothing.
 pub fn asked_by() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let user =
+        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
     format!("cli:{user}@{}", host())
 }
 
 /// The host's name, or `localhost` where it has none that can be read.
 pub fn host() -> String {
-    rustix::system::uname().nodename().to_str().ok().filter(|name| !name.is_empty()).unwrap_or("localhost").to_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("localhost")
+        .to_owned()
 }

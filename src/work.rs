@@ -9,8 +9,8 @@ use usher_shared::{
     store::{SharedStore, StoreError},
 };
 use usher_worker::{
-    AccountView, Engine, EngineError,
-    limiter::{Limiter, PacedGate},
+    AccountView, Engine, EngineError, PacedGate,
+    limiter::Limiter,
     provider::{Call, SharedProvider},
     verify::{Verification, verify_run},
 };
@@ -60,7 +60,8 @@ pub async fn to_its_end(
     let_go_on(store, &status).await?;
     let plan = plan(&provider);
     let mut progress = Progress::new(&context.bars, context.global.quiet);
-    let (stopped, engine) = work_or_follow(context, store, address, &status, &provider, &mut progress).await?;
+    let (stopped, engine) =
+        work_or_follow(context, store, address, &status, &provider, &mut progress).await?;
     progress.end();
 
     let verification = match (&stopped, ending.verify) {
@@ -116,8 +117,9 @@ pub async fn let_go_on(store: &SharedStore, status: &RunStatus) -> Result<(), Fa
     if !status.phase.is_over() && status.paused {
         store.resume(&status.run.id).await?;
     }
-    let waits_for_somebody =
-        |hold: &Hold| matches!(hold.reason, HoldReason::Credentials | HoldReason::Scope) && hold.until.is_none();
+    let waits_for_somebody = |hold: &Hold| {
+        matches!(hold.reason, HoldReason::Credentials | HoldReason::Scope) && hold.until.is_none()
+    };
     if status.hold.as_ref().is_some_and(waits_for_somebody) {
         store.release(&status.run.account).await?;
     }
@@ -161,7 +163,8 @@ async fn work_or_follow(
                         "Another usher works from this store; following. Should it end first, this one goes on by itself.",
                     );
                 }
-                let followed = follow(context, store, run, progress, None, Some(Duration::from_secs(1))).await?;
+                let followed =
+                    follow(context, store, run, progress, None, Some(Duration::from_secs(1))).await?;
                 if let Some(stopped) = followed {
                     if matches!(stopped, Stopped::Interrupted) {
                         pause(store, run).await?;
@@ -206,7 +209,9 @@ async fn follow(
             }
             Ok(None) => return Err(StoreError::NoSuchRun(run.clone()).into()),
             // The engine tries again by itself; so does this.
-            Err(error) if error.is_retryable() => tracing::warn!(%error, "how far the run has come is not known"),
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "how far the run has come is not known")
+            }
             Err(error) => return Err(error.into()),
         }
         if at_most.is_some_and(|at_most| start.elapsed() >= at_most) {
@@ -238,6 +243,8 @@ async fn verify(
     limiter: std::sync::Arc<dyn Limiter>,
     run: &RunId,
 ) -> Result<Verification, Failure> {
-    let gate = PacedGate::new(limiter, provider.clone());
-    verify_run(&**store, &**provider, &gate, run).await.map_err(|error| Failure { exit: Exit::Unavailable, error: error.into() })
+    let gate = PacedGate::new(limiter, provider.clone(), wiring::clock());
+    verify_run(&**store, &**provider, &gate, run)
+        .await
+        .map_err(|error| Failure { exit: Exit::Unavailable, error: error.into() })
 }

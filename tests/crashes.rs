@@ -52,7 +52,11 @@ fn interrupted_a_run_is_paused_and_resume_goes_on(kind: Kind) {
     let run = place.newest_run();
     let status = place.status(&run);
     assert_eq!((&status["state"], &status["in_flight"]), (&json!("paused"), &json!(0)));
-    assert_eq!(status["finished"].as_u64().unwrap(), place.sim.report().changes.len() as u64, "in flight ones finished");
+    assert_eq!(
+        status["finished"].as_u64().unwrap(),
+        place.sim.report().changes.len() as u64,
+        "in flight ones finished"
+    );
 
     place.usher(&["resume", &run]).succeeded();
     assert_eq!(place.status(&run)["outcomes"], json!({"applied": 300}));

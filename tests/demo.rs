@@ -16,7 +16,8 @@ fn the_demo_verifies_itself_and_leaves_its_reports() {
     for words in ["verified", "applied", "not found", "protected"] {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
     }
-    let reports: Vec<_> = std::fs::read_dir(dir.join("reports")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let reports: Vec<_> =
+        std::fs::read_dir(dir.join("reports")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(reports.iter().any(|path| path.extension().is_some_and(|ext| ext == "csv")), "{reports:?}");
     for report in &reports {
         assert!(ended.out.contains(report.to_str().unwrap()), "{} is named", report.display());

@@ -76,7 +76,11 @@ fn a_file_of_leavers_is_offboarded_on_redis() {
 }
 
 fn one_user_by_id_and_by_address_is_one_job_and_an_id_does_not_slip_past_a_pattern(kind: Kind) {
-    let place = Workplace::with_config(kind, troubled(), "protected = [\"boss*@corp.example\", \"*.vip@corp.example\"]");
+    let place = Workplace::with_config(
+        kind,
+        troubled(),
+        "protected = [\"boss*@corp.example\", \"*.vip@corp.example\"]",
+    );
     let users = place.ordinary();
     let (twice, guarded) = (&users[0], &users[1]);
     // The pattern is written for this user's address; the file names the id.
@@ -122,7 +126,10 @@ fn rows_may_decide_the_action_and_reactivation_works() {
     let place = Workplace::new(Kind::Sqlite, troubled());
     let users = place.ordinary();
     let inactive = place.sim.users().into_iter().find(|user| user.status == Status::Inactive).unwrap();
-    let text = format!("action,user_id,reason\ndeactivate,{},left\nReactivate,{},back\n", users[0].email, inactive.email);
+    let text = format!(
+        "action,user_id,reason\ndeactivate,{},left\nReactivate,{},back\n",
+        users[0].email, inactive.email
+    );
     let file = place.file("mixed.csv", text);
     let words = ["run", file.to_str().unwrap(), "--account", "zoom-main", "--yes", "--verify", "--json"];
     let status = place.usher(&words).succeeded().json();

@@ -12,7 +12,8 @@ fn directory(users: u32) -> Settings {
 }
 
 fn submit(place: &Workplace, file: &std::path::Path, more: &[&str]) -> String {
-    let mut words = vec!["submit", file.to_str().unwrap(), "--account", "zoom-main", "--action", "deactivate", "--yes"];
+    let mut words =
+        vec!["submit", file.to_str().unwrap(), "--account", "zoom-main", "--action", "deactivate", "--yes"];
     words.extend(more);
     let ended = place.usher(&words).succeeded();
     assert_eq!(ended.out.lines().count(), 1, "the run id alone on standard output: {:?}", ended.out);

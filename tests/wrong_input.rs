@@ -50,7 +50,9 @@ fn a_file_that_can_not_be_used_is_refused_by_name_and_nothing_is_enqueued() {
 fn bad_rows_are_all_listed_and_skipped_only_when_told() {
     let place = place();
     let good = place.ordinary()[0].email.clone();
-    let text = format!("email,department\n{good},Sales\nnot an address,IT\n../users,IT\nme,HR\nann@@corp.example,HR\n");
+    let text = format!(
+        "email,department\n{good},Sales\nnot an address,IT\n../users,IT\nme,HR\nann@@corp.example,HR\n"
+    );
     let file = place.file("leavers.csv", text);
     let file = file.to_str().unwrap();
     let ended = place.usher(&words(file, &["--yes"])).code(INVALID).says("--skip-invalid");
@@ -127,7 +129,10 @@ fn a_missing_scope_is_named_and_fails_no_user() {
         .unwrap();
     let file = place.csv("leavers.csv", &place.ordinary());
     place.usher(&["accounts", "check", "zoom-main"]).code(CONFIGURATION).says("user:update:status:admin");
-    place.usher(&words(file.to_str().unwrap(), &["--yes"])).code(CONFIGURATION).says("user:update:status:admin");
+    place
+        .usher(&words(file.to_str().unwrap(), &["--yes"]))
+        .code(CONFIGURATION)
+        .says("user:update:status:admin");
     assert_eq!(place.status(&place.newest_run())["finished"], 0);
 }
 

@@ -56,7 +56,13 @@ async fn look(provider: &SharedProvider) -> Found {
     match provider.list(&first).await {
         Ok(Page { users, total, .. }) => {
             let of = total.map(|total| format!(" of {}", count(total))).unwrap_or_default();
-            let _ = writeln!(found.text, "  {:<11} read {}{of} {}", "users", count(users.len() as u64), first.listing);
+            let _ = writeln!(
+                found.text,
+                "  {:<11} read {}{of} {}",
+                "users",
+                count(users.len() as u64),
+                first.listing
+            );
         }
         Err(reply) => {
             let failed = failed("no users", &reply);

@@ -1,6 +1,6 @@
 //! `usher demo`: offboards simulated users, troubles included, to see how it all looks.
 
-use std::{fmt::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use indicatif::MultiProgress;
 use usher_shared::{
@@ -28,12 +28,13 @@ const ACCOUNT: &str = "zoom-demo";
 /// with the outcomes. Exits 0 when they agree, whatever trouble was planted.
 pub async fn demo(global: &Global, bars: &MultiProgress, args: &DemoArgs) -> Outcome {
     let stop = Stop::listen()?;
-    let sim = ZoomSim::start(settings(args.users)).await.map_err(|error| Failure::new(Exit::Internal, error))?;
+    let sim =
+        ZoomSim::start(settings(args.users)).await.map_err(|error| Failure::new(Exit::Internal, error))?;
     let dir = place(args)?;
     let leavers = dir.join("leavers.csv");
     let users = sim.users();
     let unknown = args.users / 50;
-    std::fs::write(&leavers, file_of(&users, unknown))?;
+    std::fs::write(&leavers, file_of(&users, unknown)?)?;
     std::fs::write(dir.join("client-secret"), &sim.settings().oauth.client_secret)?;
 
     console::hint(
@@ -49,8 +50,12 @@ pub async fn demo(global: &Global, bars: &MultiProgress, args: &DemoArgs) -> Out
         ),
     );
 
-    let context =
-        Context { global: global.clone(), config: configuration(&sim, dir.clone())?, bars: bars.clone(), stop };
+    let context = Context {
+        global: global.clone(),
+        config: configuration(&sim, dir.clone())?,
+        bars: bars.clone(),
+        stop,
+    };
     let order = Order {
         submission: Submission {
             file: leavers,
@@ -114,20 +119,20 @@ fn settings(users: u32) -> Settings {
     }
 }
 
-fn file_of(users: &[SimUser], unknown: u32) -> String {
-    let mut text = "Employee ID,First name,Last name,E-mail,Department\n".to_owned();
+/// What an HR system would export: the address is one column among others.
+fn file_of(users: &[SimUser], unknown: u32) -> Result<Vec<u8>, Failure> {
+    let failed = |error: csv::Error| Failure { exit: Exit::Internal, error: error.into() };
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(["Employee ID", "First name", "Last name", "E-mail", "Department"]).map_err(failed)?;
     for user in users.iter().filter(|user| &*user.role_id != "0") {
-        // Writing into a String can't fail.
-        let _ = writeln!(
-            text,
-            "{},{},{},{},{}",
-            user.employee_unique_id, user.first_name, user.last_name, user.email, user.dept
-        );
+        let cells = [&user.employee_unique_id, &user.first_name, &user.last_name, &user.email, &user.dept];
+        csv.write_record(cells.map(|cell| cell.as_bytes())).map_err(failed)?;
     }
     for n in 1..=unknown {
-        let _ = writeln!(text, "E9{n:05},Long,Gone,long.gone{n}@corp.example,Sales");
+        let (id, address) = (format!("E9{n:05}"), format!("long.gone{n}@corp.example"));
+        csv.write_record([&id, "Long", "Gone", &address, "Sales"]).map_err(failed)?;
     }
-    text
+    csv.into_inner().map_err(|error| Failure::new(Exit::Internal, error))
 }
 
 fn configuration(sim: &ZoomSim, dir: PathBuf) -> Result<Config, Failure> {

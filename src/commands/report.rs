@@ -34,7 +34,10 @@ pub async fn report(context: &Context, args: &ReportArgs) -> Outcome {
         Ok(rows) => {
             if let Some(path) = &args.output {
                 let quiet = context.global.quiet;
-                console::hint(quiet, format_args!("{} written to {}", numbers::of(rows, "row"), path.display()));
+                console::hint(
+                    quiet,
+                    format_args!("{} written to {}", numbers::of(rows, "row"), path.display()),
+                );
             }
         }
     }

@@ -25,7 +25,9 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
         work::let_go_on(&store, &status).await?;
         let who = match address {
             StoreAddress::Redis(_) => "workers go on with it",
-            StoreAddress::Sqlite(_) => "a worker on this store goes on with it; without one, say `usher resume` without --detach",
+            StoreAddress::Sqlite(_) => {
+                "a worker on this store goes on with it; without one, say `usher resume` without --detach"
+            }
         };
         console::hint(context.global.quiet, format_args!("Run {} is resumed: {who}.", args.run));
         return Ok(Exit::Success);

@@ -10,7 +10,9 @@ use usher_simulator::{
     faults::{MsRange, Outage},
     rate::WindowKind,
     wait::RetryAfterForm,
-    zoom::{AdminAnswer, AlreadyThere, HeaderVariant, Inject429, OtherApp, PendingAnswer, Plan, Settings, ZoomSim},
+    zoom::{
+        AdminAnswer, AlreadyThere, HeaderVariant, Inject429, OtherApp, PendingAnswer, Plan, Settings, ZoomSim,
+    },
 };
 
 use crate::{
@@ -134,7 +136,8 @@ pub struct ZoomArgs {
 /// Serves until it is told to stop.
 pub async fn zoom(args: &ZoomArgs) -> Outcome {
     let mut stop = Stop::listen()?;
-    let sim = ZoomSim::start(settings(args)?).await.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
+    let sim =
+        ZoomSim::start(settings(args)?).await.map_err(|error| Failure::new(Exit::InvalidInput, error))?;
     let oauth = sim.settings().oauth;
     console::print(&format!(
         "A simulated Zoom with {}, until Ctrl-C. What happened: GET {}/report\n\n\
@@ -158,7 +161,8 @@ fn settings(args: &ZoomArgs) -> Result<Settings, Failure> {
     let mut settings = match &args.settings {
         None => Settings::default(),
         Some(path) => {
-            let wrong = |problem: String| Failure::new(Exit::InvalidInput, format!("{}: {problem}", path.display()));
+            let wrong =
+                |problem: String| Failure::new(Exit::InvalidInput, format!("{}: {problem}", path.display()));
             let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
             toml::from_str(&text).map_err(|error| wrong(error.to_string()))?
         }

@@ -43,7 +43,11 @@ pub async fn cancel(context: &Context, args: &CancelArgs) -> Outcome {
         console::confirm(question, false).await?;
     }
     let in_flight = cancel_all(&store, &args.run).await?;
-    let flying = if in_flight > 0 { format!(" {} in flight will finish.", of(in_flight, "call")) } else { String::new() };
+    let flying = if in_flight > 0 {
+        format!(" {} in flight will finish.", of(in_flight, "call"))
+    } else {
+        String::new()
+    };
     console::hint(context.global.quiet, format_args!("Run {} is cancelled.{flying}", args.run));
     Ok(Exit::Success)
 }

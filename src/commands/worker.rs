@@ -12,8 +12,11 @@ use crate::{
 /// Works the accounts asked for, or all, until Ctrl-C or SIGTERM; then lets calls in flight finish.
 pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
     let config = &context.config;
-    let names: Vec<_> =
-        if args.account.is_empty() { config.accounts.keys().cloned().collect() } else { args.account.clone() };
+    let names: Vec<_> = if args.account.is_empty() {
+        config.accounts.keys().cloned().collect()
+    } else {
+        args.account.clone()
+    };
     if names.is_empty() {
         return Err(Failure::new(
             Exit::Configuration,

@@ -15,13 +15,23 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Rejected, "contradiction") => {
             Some("the file asks for two different actions on this user: keep one of the lines")
         }
-        (Outcome::Rejected, "200") => Some("make the user a member first (the owner can), or use the portal for a Zoom Room"),
-        (Outcome::Rejected, "300") => Some("end or hand over the user's upcoming Zoom Event, then run the file again"),
+        (Outcome::Rejected, "200") => {
+            Some("make the user a member first (the owner can), or use the portal for a Zoom Room")
+        }
+        (Outcome::Rejected, "300") => {
+            Some("end or hand over the user's upcoming Zoom Event, then run the file again")
+        }
         (Outcome::Rejected, "1000") => Some("locked by the vendor: only Zoom support can release this user"),
-        (Outcome::Rejected, "3412") => Some("a free licence or an approval is missing: see the account's plan and policies"),
+        (Outcome::Rejected, "3412") => {
+            Some("a free licence or an approval is missing: see the account's plan and policies")
+        }
         (Outcome::Rejected, _) => Some("see the vendor's message; once it is put right, run the file again"),
-        (Outcome::NotFound, _) => Some("check the spelling; the user may have been deleted, or belong to another account"),
-        (Outcome::Protected, "owner" | "admin") => Some("make the user a member first (the owner can), then run the file again"),
+        (Outcome::NotFound, _) => {
+            Some("check the spelling; the user may have been deleted, or belong to another account")
+        }
+        (Outcome::Protected, "owner" | "admin") => {
+            Some("make the user a member first (the owner can), then run the file again")
+        }
         (Outcome::Protected, _) => Some("a pattern in the account's `protected` list covers this user"),
         (Outcome::Drifted, _) => Some("the user has changed since the plan was made: plan again"),
         (Outcome::Superseded, _) => Some("a newer run decides about this user: see its report"),
@@ -29,7 +39,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Exhausted, _) => Some("the vendor kept failing: run the file again later"),
         (Outcome::Expired, _) => Some("the deadline came first: submit again with a later one"),
         (Outcome::Cancelled, _) => Some("not touched; run the file again if it is wanted after all"),
-        (Outcome::Poisoned, _) => Some("workers died on this user: look at their logs, and at the user in the portal"),
+        (Outcome::Poisoned, _) => {
+            Some("workers died on this user: look at their logs, and at the user in the portal")
+        }
     }
 }
 

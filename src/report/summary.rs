@@ -69,7 +69,11 @@ pub fn summary(status: &RunStatus, failures: &Failures, plan: Option<f64>) -> St
         }
     }
     if counters.duplicates > 0 {
-        let _ = writeln!(text, "  {:>9}  named twice, by id and by e-mail: counted once", count(counters.duplicates));
+        let _ = writeln!(
+            text,
+            "  {:>9}  named twice, by id and by e-mail: counted once",
+            count(counters.duplicates)
+        );
     }
     text.push_str(&effort(status, plan));
     if !failures.0.is_empty() {
@@ -77,8 +81,10 @@ pub fn summary(status: &RunStatus, failures: &Failures, plan: Option<f64>) -> St
         let mut kinds: Vec<_> = failures.0.iter().collect();
         kinds.sort_by_key(|(_, (number, _))| std::cmp::Reverse(*number));
         for ((outcome, code, message), (number, example)) in kinds.iter().take(REASONS_SHOWN) {
-            let shown_code = code.as_deref().map(|code| format!(" ({})", printable(code))).unwrap_or_default();
-            let message = message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
+            let telling = code.as_deref().filter(|code| *code != outcome.as_str());
+            let shown_code = telling.map(|code| format!(" ({})", printable(code))).unwrap_or_default();
+            let message =
+                message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
             let _ = writeln!(text, "  {:>9}  {outcome}{shown_code}{message}", count(*number));
             if let Some(advice) = advice(*outcome, code.as_deref()) {
                 let _ = writeln!(text, "             -> {advice}");
@@ -86,7 +92,8 @@ pub fn summary(status: &RunStatus, failures: &Failures, plan: Option<f64>) -> St
             let _ = writeln!(text, "             such as {}", printable(example));
         }
         if kinds.len() > REASONS_SHOWN {
-            let _ = writeln!(text, "  and {} more kinds of failure; see the report", kinds.len() - REASONS_SHOWN);
+            let _ =
+                writeln!(text, "  and {} more kinds of failure; see the report", kinds.len() - REASONS_SHOWN);
         }
     }
     text

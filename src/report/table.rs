@@ -10,7 +10,10 @@ use crate::exit::Failure;
 /// An empty table in the house's style: as wide as the terminal, or as its content where there is none.
 pub fn new<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 

@@ -43,7 +43,8 @@ impl Workplace {
 
     /// The same with more lines in the account's table.
     pub fn with_config(kind: Kind, settings: Settings, account_lines: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sim = runtime.block_on(ZoomSim::start(settings)).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let redis = (kind == Kind::Redis).then(RedisServer::start);
@@ -206,7 +207,8 @@ impl Ended {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("usher {}: {error}\n{}", self.words, self.out))
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|error| panic!("usher {}: {error}\n{}", self.words, self.out))
     }
 }
 

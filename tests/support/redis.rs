@@ -22,7 +22,9 @@ impl RedisServer {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let mut child = Self::spawn(&dir, port);
             for _ in 0..500 {
-                if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && child.try_wait().unwrap().is_none() {
+                if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+                    && child.try_wait().unwrap().is_none()
+                {
                     return Self { child, port, dir };
                 }
                 if child.try_wait().unwrap().is_some() {

@@ -1,45 +1,96 @@
-//! Permits for the calls that are not about a leased job: the listings and look-ups of a resolve.
+//! Permits for the calls that are not about a leased job: the listings and look-ups of a resolve or a verification.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use usher_shared::{Action, Priority, Status};
+use usher_shared::{Action, Clock, Priority, Status, Timestamp};
 
 use crate::{
-    account::{Account, locked},
-    decide::{JobFacts, RetryPolicy, decide},
+    account::Account,
+    decide::{Decision, JobFacts, RetryPolicy, decide},
     execute::{hold_account, rebased},
-    limiter::Permit,
-    provider::{Call, Label, Reply},
+    limiter::{Limiter, Permit},
+    provider::{Call, Label, Reply, SharedProvider},
     resolve::{CallGate, GateClosed},
 };
 
-/// An account's permits, for whoever makes calls beside the leased jobs.
+/// Paces calls by a limiter alone: for whoever asks the vendor something outside of an engine, such as a verification.
 #[derive(Debug)]
-pub(crate) struct AccountGate {
-    account: Arc<Account>,
+pub struct PacedGate {
+    limiter: Arc<dyn Limiter>,
+    provider: SharedProvider,
+    clock: Arc<dyn Clock>,
     /// The last permit of each label: what a refusal is told by.
     last: Mutex<HashMap<Label, Arc<Permit>>>,
 }
 
-impl AccountGate {
-    pub fn new(account: &Arc<Account>) -> Self {
-        Self { account: Arc::clone(account), last: Mutex::default() }
+impl PacedGate {
+    /// Paces this provider's calls by this limiter.
+    #[must_use]
+    pub fn new(limiter: Arc<dyn Limiter>, provider: SharedProvider, clock: Arc<dyn Clock>) -> Self {
+        Self { limiter, provider, clock, last: Mutex::default() }
     }
 
-    async fn permit(&self, label: Label, priority: Priority) -> Result<(), GateClosed> {
+    /// Waits for one permit and its start; `None` where it was withdrawn meanwhile: ask again.
+    async fn permit(&self, call: Call, priority: Priority) -> Option<()> {
+        let label = self.provider.label(call);
+        let mut permit = self.limiter.acquire(label, 1, priority).await.pop()?;
+        permit.start().await.ok()?;
+        // A map of permits is whole after a panic of another holder, too.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(label, Arc::new(permit));
+        Some(())
+    }
+
+    /// Lets a refusal hold back everybody who shares the limit.
+    fn refused(&self, call: Call, decision: &Decision) -> bool {
+        let label = self.provider.label(call);
+        let permit = self.last.lock().unwrap_or_else(PoisonError::into_inner).get(&label).cloned();
+        let (Some(pause), Some(permit)) = (decision.pause, permit) else { return false };
+        let limiter = Arc::clone(&self.limiter);
+        tokio::spawn(async move { limiter.throttled(&permit, pause).await });
+        true
+    }
+}
+
+#[async_trait]
+impl CallGate for PacedGate {
+    async fn acquire(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
+        while self.permit(call, priority).await.is_none() {}
+        Ok(())
+    }
+
+    fn replied(&self, call: Call, reply: &Reply) {
+        self.refused(call, &about_the_account(reply, self.clock.now()));
+    }
+}
+
+/// An account's permits, for whoever makes calls beside the leased jobs: closed while the account is on hold.
+#[derive(Debug)]
+pub(crate) struct AccountGate {
+    account: Arc<Account>,
+    paced: PacedGate,
+}
+
+impl AccountGate {
+    pub fn new(account: &Arc<Account>) -> Self {
+        let paced = PacedGate::new(
+            Arc::clone(&account.limiter),
+            Arc::clone(&account.provider),
+            Arc::clone(&account.clock),
+        );
+        Self { account: Arc::clone(account), paced }
+    }
+
+    async fn permit(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
         loop {
             if self.account.holds.in_force(self.account.now()).is_some() {
                 return Err(GateClosed);
             }
-            let Some(mut permit) = self.account.limiter.acquire(label, 1, priority).await.pop() else {
-                continue;
-            };
-            if permit.start().await.is_ok() {
-                locked(&self.last).insert(label, Arc::new(permit));
+            if self.paced.permit(call, priority).await.is_some() {
                 return Ok(());
             }
         }
@@ -49,32 +100,29 @@ impl AccountGate {
 #[async_trait]
 impl CallGate for AccountGate {
     async fn acquire(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
-        let permit = self.permit(self.account.provider.label(call), priority);
-        self.account.unless_stopping(permit).await.unwrap_or(Err(GateClosed))
+        self.account.unless_stopping(self.permit(call, priority)).await.unwrap_or(Err(GateClosed))
     }
 
     fn replied(&self, call: Call, reply: &Reply) {
         let account = &self.account;
-        let reply = rebased(reply.clone(), account);
-        // Of the decision only what is about the account counts; these facts are of no job.
-        let facts = JobFacts {
-            action: Action::Deactivate,
-            before: Status::Active,
-            attempt: 1,
-            may_have_applied: false,
-            outage_until: None,
-        };
-        let now = account.now();
-        let decision =
-            decide(&facts, &reply, RetryPolicy { max_attempts: u32::MAX }, now, std::time::Duration::ZERO);
+        let decision = about_the_account(&rebased(reply.clone(), account), account.now());
         if let Some(hold) = &decision.hold {
             hold_account(account, hold);
         }
-        let permit = locked(&self.last).get(&account.provider.label(call)).cloned();
-        if let (Some(pause), Some(permit)) = (decision.pause, permit) {
+        if self.paced.refused(call, &decision) {
             account.meter.throttled();
-            let limiter = Arc::clone(&account.limiter);
-            tokio::spawn(async move { limiter.throttled(&permit, pause).await });
         }
     }
+}
+
+/// What a reply means for the account; its facts are of no job, so the rest of the decision counts for nothing.
+fn about_the_account(reply: &Reply, now: Timestamp) -> Decision {
+    let facts = JobFacts {
+        action: Action::Deactivate,
+        before: Status::Active,
+        attempt: 1,
+        may_have_applied: false,
+        outage_until: None,
+    };
+    decide(&facts, reply, RetryPolicy { max_attempts: u32::MAX }, now, Duration::ZERO)
 }

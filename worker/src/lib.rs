@@ -22,4 +22,5 @@ pub mod verify;
 mod view;
 
 pub use engine::{AccountSetup, Drained, Engine, EngineConfig, EngineError, RunEnd};
+pub use gate::PacedGate;
 pub use view::AccountView;
