@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(Failure { exit, error }) => {
-            console::hint(false, format_args!("usher: {error:#}"));
+            console::hint(false, format_args!("usher: {error}"));
             exit.into()
         }
     }

@@ -6,7 +6,7 @@ use indicatif::MultiProgress;
 use usher_shared::{
     AccountName, Clock, RunId, SystemClock, WorkerId,
     config::{AccountConfig, Config, StoreAddress},
-    store::{SharedStore, redis::RedisStore, sqlite::SqliteStore},
+    store::{SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
@@ -52,9 +52,15 @@ impl Context {
 
 /// Opens a store.
 pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
-    Ok(match address {
-        StoreAddress::Sqlite(path) => Arc::new(SqliteStore::open(path, clock())?),
-        StoreAddress::Redis(address) => Arc::new(RedisStore::connect(address.expose(), None).await?),
+    let opened: Result<SharedStore, StoreError> = match address {
+        StoreAddress::Sqlite(path) => SqliteStore::open(path, clock()).map(|store| Arc::new(store) as SharedStore),
+        StoreAddress::Redis(address) => {
+            RedisStore::connect(address.expose(), None).await.map(|store| Arc::new(store) as SharedStore)
+        }
+    };
+    opened.map_err(|error| {
+        let Failure { exit, error } = Failure::from(error);
+        Failure::new(exit, format!("{address}: {error}"))
     })
 }
 

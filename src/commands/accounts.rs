@@ -28,7 +28,7 @@ pub async fn check(context: &Context, name: Option<&AccountName>) -> Outcome {
     for (name, account) in accounts {
         let found = match wiring::provider(&context.config, name, account) {
             Ok(provider) => look(&provider).await,
-            Err(Failure { exit, error }) => Found { exit, text: format!("  {error:#}\n") },
+            Err(Failure { exit, error }) => Found { exit, text: format!("  {error}\n") },
         };
         console::print(&format!("{name} ({})\n{}", account.provider(), found.text))?;
         worst = worse(worst, found.exit);
