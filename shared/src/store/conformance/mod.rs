@@ -21,12 +21,17 @@ macro_rules! assert_refused {
     };
 }
 
+pub mod accounts;
+pub mod counters;
 pub mod dying;
 pub mod finishing;
 pub mod lapsing;
 pub mod leasing;
+pub mod one_user;
 pub mod resolving;
 mod samples;
+pub mod seeing;
+pub mod steering;
 mod steps;
 pub mod submitting;
 mod suite;

@@ -292,11 +292,22 @@ impl<'f> Steps<'f> {
 
     /// Works every job of the account to its end, as applied; the jobs worked, in order.
     pub(super) async fn work_to_the_end(&self, by: &str) -> Vec<(RunId, u64)> {
+        self.work(LeaseAsk { leases: 20, batch: 20, idle: true, ..ask(by) }).await
+    }
+
+    /// Works every job of one run to its end, as applied.
+    pub(super) async fn work_to_the_end_of(&self, run: &RunId, by: &str) {
+        self.work(LeaseAsk { leases: 20, batch: 20, idle: true, only_run: Some(run.clone()), ..ask(by) })
+            .await;
+    }
+
+    async fn work(&self, ask: LeaseAsk) -> Vec<(RunId, u64)> {
         let mut worked = Vec::new();
         for _ in 0..ROUNDS {
-            let leased = self.lease(&LeaseAsk { leases: 20, batch: 20, idle: true, ..ask(by) }).await;
-            let unfinished = self.store.unfinished(&super::samples::account()).await.unwrap();
-            if leased.leases.is_empty() && unfinished.is_empty() {
+            let leased = self.lease(&ask).await;
+            let mut unfinished = self.store.unfinished(&ask.account).await.unwrap();
+            unfinished.retain(|status| ask.only_run.as_ref().is_none_or(|only| *only == status.run.id));
+            if unfinished.is_empty() {
                 return worked;
             }
             if leased.leases.is_empty() {

@@ -130,5 +130,105 @@ macro_rules! conformance_suite {
             a_job_that_waits_to_run_alone_is_cancelled_with_its_run
             a_paused_run_has_no_job_waiting_to_run_alone
         );
+        $crate::conformance_suite!(@subject $fixture, one_user:
+            two_jobs_on_one_user_are_never_in_flight_at_once
+            a_busy_user_holds_up_nobody_else
+            two_jobs_of_one_run_on_one_user_are_not_in_flight_at_once
+            users_without_an_id_are_told_apart_by_their_address
+            ids_that_differ_in_case_are_two_users
+            the_newest_run_wins_at_the_lease
+            a_newer_run_supersedes_its_own_users_alone
+            the_newest_run_wins_before_a_retry
+            the_newest_run_wins_after_a_lapse
+            a_newer_run_that_is_over_still_wins
+            a_paused_older_job_is_superseded_when_it_goes_on
+            the_later_admission_is_the_newer_run
+            an_older_run_that_enters_the_queue_late_takes_no_claim
+            a_held_run_supersedes_nothing
+            a_cancelled_run_supersedes_nothing
+            a_run_being_cancelled_supersedes_nothing
+            a_cancel_gives_the_user_back_to_the_newest_run_that_is_left
+            a_newer_run_without_that_user_changes_nothing_for_an_older_one
+            of_many_runs_on_the_same_users_only_the_newest_is_worked
+            only_run_does_not_lift_the_lock_on_a_user
+        );
+        $crate::conformance_suite!(@subject $fixture, steering:
+            a_paused_run_is_not_leased_until_it_is_resumed
+            a_paused_run_holds_up_no_other
+            a_job_that_goes_back_to_a_paused_run_waits_with_it
+            a_run_paused_before_its_queue_is_filled_stays_paused
+            a_cancel_goes_in_chunks_and_leaves_what_is_in_flight
+            a_run_can_be_cancelled_at_any_step_after_the_seal
+            a_cancel_ends_the_resolving
+            a_cancel_does_not_wait_for_duplicates
+            a_job_in_flight_of_a_cancelled_run_keeps_the_outcome_that_it_got
+            a_job_of_a_cancelled_run_is_not_tried_again
+            a_lapsed_job_of_a_cancelled_run_ends_as_cancelled
+            a_job_that_no_report_names_of_a_cancelled_run_ends_as_cancelled
+            a_run_that_is_over_can_not_be_steered
+            a_held_account_is_not_leased_until_it_is_released
+            a_hold_with_a_time_ends_by_itself
+            a_later_hold_replaces_an_earlier_one
+            a_hold_is_of_one_account_alone
+            a_hold_keeps_what_comes_later_too
+        );
+        $crate::conformance_suite!(@subject $fixture, accounts:
+            the_same_user_id_in_two_accounts_is_two_users
+            the_same_key_in_two_accounts_is_two_keys
+            a_worker_of_one_account_is_given_nothing_of_another
+            unfinished_runs_are_listed_by_account_and_runs_of_all
+            a_cancel_in_one_account_leaves_the_other_alone
+        );
+        $crate::conformance_suite!(@subject $fixture, seeing:
+            an_empty_store_answers_every_question
+            a_run_that_there_is_not_is_named_by_whoever_is_asked
+            an_open_run_is_no_run_to_others
+            what_a_run_has_cost_is_summed_up
+            the_counters_say_where_every_job_is
+            the_newest_runs_come_first_and_no_more_than_asked
+            unfinished_runs_come_in_the_order_in_which_they_are_worked
+            outcomes_come_in_pages_that_can_be_resumed_anywhere
+            an_outcome_that_was_read_does_not_change
+            the_time_is_that_of_the_stores_clock
+            another_handle_sees_the_same
+        );
+        $crate::conformance_suite!(@subject $fixture, counters:
+            whatever_is_done_in_whatever_order_every_job_ends_once
+        );
     };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A check that no implementation runs would prove nothing.
+    #[test]
+    fn every_check_is_in_the_suite() {
+        let list = include_str!("suite.rs");
+        let files = [
+            ("accounts", include_str!("accounts.rs")),
+            ("counters", include_str!("counters.rs")),
+            ("dying", include_str!("dying.rs")),
+            ("finishing", include_str!("finishing.rs")),
+            ("lapsing", include_str!("lapsing.rs")),
+            ("leasing", include_str!("leasing.rs")),
+            ("one_user", include_str!("one_user.rs")),
+            ("resolving", include_str!("resolving.rs")),
+            ("seeing", include_str!("seeing.rs")),
+            ("steering", include_str!("steering.rs")),
+            ("submitting", include_str!("submitting.rs")),
+            ("waiting", include_str!("waiting.rs")),
+        ];
+        for (subject, text) in files {
+            let start = list.find(&format!("$fixture, {subject}:\n")).expect(subject);
+            let listed = list[start..].split(");").next().unwrap();
+            let listed: Vec<&str> =
+                listed.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
+            let checks: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("pub async fn "))
+                .filter_map(|line| line.split('(').next())
+                .collect();
+            assert_eq!(listed, checks, "in {subject}.rs");
+        }
+    }
 }
