@@ -219,27 +219,30 @@ async fn a_cancelled_run_supersedes_nothing_even_where_a_third_run_stood_between
 }
 
 #[tokio::test]
-async fn a_cancel_that_is_half_done_lets_older_jobs_wait_rather_than_guess() {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
+async fn a_cancel_that_is_half_done_outweighs_only_where_it_was_carried_out() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store =
-        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
-    let older = submitted(&store, "half", 3, Priority::Bulk).await;
-    let newer = submitted(&store, "half", 3, Priority::Bulk).await;
-    // The newer run has changed user 0 when it is cancelled, and only user 1 is cancelled yet.
-    let first = store.lease(&only(ask("half", 1, 1), &newer)).await.unwrap().leases.remove(0);
-    store.finish(first, vec![applied(0)]).await.unwrap();
-    assert_eq!(store.cancel(&newer, 1).await.unwrap(), 1);
-    let jobs: Vec<_> =
-        store.lease(&ask("half", 9, 1)).await.unwrap().leases.iter().map(|lease| lease.jobs[0].seq).collect();
-    assert_eq!(jobs, [1]);
-    assert_eq!(store.cancel(&newer, 1).await.unwrap(), 0);
-    clock.advance(Duration::from_millis(200));
-    let jobs: Vec<_> =
-        store.lease(&ask("half", 9, 1)).await.unwrap().leases.iter().map(|lease| lease.jobs[0].seq).collect();
-    assert_eq!(jobs, [2]);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
+    let store = RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let older = submitted(&store, "half", 4, Priority::Bulk).await;
+    let newer = submitted(&store, "half", 4, Priority::Bulk).await;
+    // The newer run has changed user 0 and is about to change user 1 when it is cancelled; only user 2 is cancelled yet.
+    let mut leases = store.lease(&only(ask("half", 2, 1), &newer)).await.unwrap().leases;
+    let in_flight = leases.remove(1);
+    store.finish(leases.remove(0), vec![applied(0)]).await.unwrap();
+    assert_eq!(store.cancel(&newer, 1).await.unwrap(), 2);
+    let seqs = async || {
+        let leased = store.lease(&ask("half", 9, 1)).await.unwrap();
+        leased.leases.iter().map(|lease| lease.jobs[0].seq).collect::<Vec<_>>()
+    };
+    assert_eq!(seqs().await, [2, 3]);
     let rows = store.outcomes(&older, 0, 9).await.unwrap();
     assert_eq!((rows.len(), rows[0].seq, rows[0].outcome), (1, 0, Outcome::Superseded));
+    // User 1 waits for what becomes of it in the newer run: it is handed back, and so cancelled.
+    store.finish(in_flight, Vec::new()).await.unwrap();
+    assert_eq!(store.cancel(&newer, 1).await.unwrap(), 0);
+    assert_eq!(store.run(&newer).await.unwrap().unwrap().phase, RunPhase::Cancelled);
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(seqs().await, [1]);
 }
 
 #[tokio::test]

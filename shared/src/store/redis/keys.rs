@@ -13,7 +13,7 @@
 //! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
 //! | `usher:{A}:order`, `:alones`, `:due` | sorted sets of runs with ready jobs, jobs that must run alone, waiting jobs |
 //! | `usher:{A}:admissions` | hash: admission -> run |
-//! | `usher:{A}:users` | hash: user -> admissions of the runs that claimed it |
+//! | `usher:{A}:users` | hash: user -> claims on it (admission and place of each job) |
 //! | `usher:{A}:busy` | hash: user -> token of the lease that holds it |
 //! | `usher:{A}:leases`, `:held` | sorted set of tokens by their end; hash: token -> what it holds |
 //! | `usher:{A}:ask:S` | a connection's last ask and what it was granted |

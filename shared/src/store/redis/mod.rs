@@ -165,17 +165,14 @@ impl RedisStore {
 impl Core {
     /// A login that is refused is a wrong address to whoever configured it.
     fn name_refused_login(&self, error: StoreError) -> StoreError {
-        let refused = match &error {
-            StoreError::Refused(source) => {
-                source.downcast_ref::<::redis::RedisError>().is_some_and(|error| {
-                    error.kind() == ::redis::ErrorKind::AuthenticationFailed
-                        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-                })
-            }
-            _ => false,
-        };
-        if refused {
-            let problem = "the server refuses this user or password".to_owned();
+        let StoreError::Refused(source) = &error else { return error };
+        let Some(said) = source.downcast_ref::<::redis::RedisError>() else { return error };
+        let login = said.kind() == ::redis::ErrorKind::AuthenticationFailed
+            || matches!(said.code(), Some("NOAUTH" | "WRONGPASS"));
+        // The crate puts a refused SELECT into words of its own, with no code.
+        let database = said.to_string().contains("switch database");
+        if login || database {
+            let problem = "the server refuses this user, password or database number".to_owned();
             return StoreError::Address { address: self.address.clone(), problem };
         }
         error

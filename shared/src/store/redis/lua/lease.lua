@@ -116,12 +116,12 @@ local function go_through(run, seqs, most, open)
   local done = {}
   for i = 1, #seqs do
     local seq, record, user = seqs[i], found[seqs[i]], users[i]
-    local newer = outweighed(claims[i], run.adm)
-    if newer and newer ~= true then
+    local newer = outweighed(claims[i], run.adm, seq)
+    if newer then
       conclude(run, seq, record, 'u' .. FS .. newer .. FS, '', 0, tries[i])
       add(run, 'queued', -1)
       done[i] = true
-    elseif newer or busy[i] or taken[user] then
+    elseif busy[i] or taken[user] then
       call('ZADD', run.key .. ':wait', now + WAIT_FOR_USER, seq)
       offer_due(run, now + WAIT_FOR_USER)
       done[i] = true

@@ -1,8 +1,10 @@
--- Who decides about a user: the newest admitted run that claimed it.
+-- Who decides about a user: the newest admitted run that claimed it and did not take that back.
+--
+-- A user's claims are `admission:place`, oldest first, parted by blanks.
 local standings = {}
 
--- The run of an admission, and where it stands: live, cancelling (its jobs are being cancelled one by one, so whether
--- its claim holds is not yet known), or over.
+-- The run of an admission, and where it stands: live; cancelling: its claims hold where it has carried them out; over:
+-- so do its claims, for a cancel has taken the others back.
 local function standing(adm)
   local known = standings[adm]
   if known then return known[1], known[2] end
@@ -16,39 +18,53 @@ local function standing(adm)
   return id, stands
 end
 
--- Adds an admission to a user's claims, oldest first.
-local function claim_with(claims, adm)
-  if not claims then return tostring(adm) end
+-- Adds a run's claim to those of a user. What lies below the claim of a run that is over can't decide any more.
+local function claim_with(claims, adm, seq)
+  local own = adm .. ':' .. seq
+  if not claims then return own end
   local all, known = {}, false
-  for claim in gmatch(claims, '%d+') do
-    all[#all + 1] = tonumber(claim)
-    if tonumber(claim) == adm then known = true end
+  for number, place in gmatch(claims, '(%d+):(%d+)') do
+    local claim = { tonumber(number), number .. ':' .. place }
+    if claim[1] == adm then
+      claim[2] = own
+      known = true
+    end
+    all[#all + 1] = claim
   end
-  if not known then all[#all + 1] = adm end
-  table.sort(all)
+  if not known then all[#all + 1] = { adm, own } end
+  table.sort(all, function(a, b) return a[1] < b[1] end)
   local from = 1
   for i = #all, 1, -1 do
-    if all[i] ~= adm then
-      local _, stands = standing(all[i])
+    if all[i][1] ~= adm then
+      local _, stands = standing(all[i][1])
       if stands == 'over' then
         from = i
         break
       end
     end
   end
-  return table.concat(all, ' ', from)
+  local kept = {}
+  for i = from, #all do kept[#kept + 1] = all[i][2] end
+  return table.concat(kept, ' ')
 end
 
--- Whether a newer run than `adm` decides: the id of that run; or true where it is not yet known; or nil.
-local function outweighed(claims, adm)
-  if not claims or claims == tostring(adm) then return nil end
-  local newest, wait
-  for claim in gmatch(claims, '%d+') do
-    local number = tonumber(claim)
+-- Whether the run of that id has carried out its job at that place, rather than that it will end as cancelled.
+local function is_carried_out(id, seq)
+  local record = call('HGET', run_key(id) .. ':jobs:' .. floor(seq / PAGE), seq)
+  local outcome = record and match(record, '^[^\30]*\30[^\30]*\30(.)')
+  return outcome and outcome ~= 'c'
+end
+
+-- The newest run that outweighs admission `adm` on a user; nil where none does.
+local function outweighed(claims, adm, seq)
+  if not claims or claims == adm .. ':' .. seq then return nil end
+  local newest
+  for number, place in gmatch(claims, '(%d+):(%d+)') do
+    number = tonumber(number)
     if number > adm then
       local id, stands = standing(number)
-      if stands == 'cancelling' then wait = true else newest = id or newest end
+      if id and (stands ~= 'cancelling' or is_carried_out(id, place)) then newest = id end
     end
   end
-  return newest or wait
+  return newest
 end

@@ -98,8 +98,8 @@ local function unclaim(run, record)
   local claims = call('HGET', base .. ':users', user)
   if not claims then return end
   local kept = {}
-  for claim in gmatch(claims, '%d+') do
-    if tonumber(claim) ~= run.adm then kept[#kept + 1] = claim end
+  for number, place in gmatch(claims, '(%d+):(%d+)') do
+    if tonumber(number) ~= run.adm then kept[#kept + 1] = number .. ':' .. place end
   end
   if #kept == 0 then
     call('HDEL', base .. ':users', user)

@@ -4,9 +4,9 @@
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 how many places to go through, at most 500
 -- replies  {0, still pending}; {NO_RUN}; {WRONG_PHASE, phase}
--- keeps    cursor is the first place not gone through; a settled request gets its outcome here; a user's claims are
---          the admissions of the runs that want to change it, those that a run that is over already outweighs left
---          out: so when a claim is taken back by a cancel, the next one below is still known
+-- keeps    cursor is the first place not gone through; a settled request gets its outcome here; a user's claims name
+--          every run that wants to change it, but for those that a run that is over outweighs: so when a cancel
+--          takes a claim back, the next one below is still known
 --@ lib_base
 --@ lib_runs
 --@ lib_jobs
@@ -39,7 +39,7 @@ if #ready > 0 then
   local own = {}
   for i = 1, #users do
     news[2 * i - 1] = users[i]
-    news[2 * i] = claim_with(own[users[i]] or claims[i], run.adm)
+    news[2 * i] = claim_with(own[users[i]] or claims[i], run.adm, ready[i])
     own[users[i]] = news[2 * i]
   end
   call('HSET', base .. ':users', unpack(news))
