@@ -1,1 +1,335 @@
-//! The store on Redis or Valkey: for services and several machines.
+//! The store on Redis or Valkey (7 or newer): for services and several machines.
+//!
+//! All that must be atomic is one of a small set of Lua scripts (`lua/`, each with its contract at its head); what is
+//! only read is read with plain commands. `keys.rs` lists the keys, `record.rs` how a job is written down. The server's
+//! clock is the one clock, so that workers' clocks may differ.
+//!
+//! A reply can be lost although the call was carried out. Each call may be sent again: `append`, `seal`, `resolve`,
+//! `admit`, `promote`, `cancel` find what they did and go on; [`Store::finish`] sends itself again for as long as the
+//! lease can live, and is recognised by what the ledger shows; [`Store::lease`] takes back at its next ask what an
+//! unanswered one was granted, so that a lost reply counts as nobody's death.
+//!
+//! An ACL user needs `~usher:* &usher:* +@all -@dangerous +info` or, narrowly, read, write, scripting, pubsub and
+//! connection commands.
+
+mod address;
+mod error;
+mod finisher;
+mod intake;
+mod keys;
+mod ledger;
+mod link;
+mod record;
+mod reply;
+mod resolving;
+pub mod script;
+mod status;
+mod steering;
+mod wake;
+mod working;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ::redis::{Cmd, Value};
+use async_trait::async_trait;
+
+use self::{link::Link, reply::Reply, script::Script, wake::Wakes, working::Working};
+use super::{Lease, LeaseAsk, Leased, Resolution, Seal, Sealed, Seat, Steward, Store, StoreError};
+use crate::{
+    AccountName, Attempt, Clock, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunStatus,
+    Timestamp, WorkerId,
+};
+
+/// The format that this program writes, and the newest that it reads.
+pub const FORMAT: u64 = 1;
+
+/// How many runs' accounts are remembered, so that each call on a run needn't ask.
+const REMEMBERED_RUNS: usize = 10_000;
+
+/// The store on Redis or Valkey. Cheap to share; all calls go over one connection, which is replaced when it breaks.
+pub struct RedisStore {
+    core: Arc<Core>,
+    accounts: Mutex<HashMap<RunId, AccountName>>,
+    working: Working,
+    wakes: Wakes,
+}
+
+/// What every call needs.
+struct Core {
+    link: Link,
+    clock: Option<Arc<dyn Clock>>,
+    /// As configured, without its password.
+    address: String,
+}
+
+impl Core {
+    /// The time that scripts are given: none in production, where the server's own counts.
+    fn now_argument(&self) -> String {
+        self.clock.as_ref().map_or_else(String::new, |clock| clock.now().as_millis().to_string())
+    }
+
+    /// A call of a script, with the time as its first argument.
+    fn call(&self, script: &Script, account: &AccountName) -> Cmd {
+        let mut call = script.call(&keys::account(account));
+        call.arg(self.now_argument());
+        call
+    }
+
+    async fn send(&self, script: &Script, call: &Cmd) -> Result<Reply, StoreError> {
+        Reply::read(script.send(&self.link, call).await)
+    }
+
+    async fn plain(&self, command: &Cmd) -> Result<Value, StoreError> {
+        self.link.send(command).await.map_err(error::sort)
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("address", &self.core.address).finish_non_exhaustive()
+    }
+}
+
+/// Locks what no panic can leave half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RedisStore {
+    /// Connects to `redis://` or, over TLS, `rediss://[user:password@]host[:port][/database]`. `clock` is for tests;
+    /// without it the server's own time counts.
+    ///
+    /// [`StoreError::Address`] where the address can't be used or the server refuses user or password (never shown),
+    /// [`StoreError::TooNew`] where a newer usher wrote the store, [`StoreError::Unavailable`] where none answers.
+    pub async fn connect(url: &str, clock: Option<Arc<dyn Clock>>) -> Result<Self, StoreError> {
+        let client = address::client(url)?;
+        let core = Arc::new(Core { link: Link::new(client), clock, address: address::masked(url) });
+        core.plain(&::redis::cmd("PING")).await.map_err(|error| core.name_refused_login(error))?;
+        core.check_format().await?;
+        Ok(Self {
+            accounts: Mutex::default(),
+            working: Working::new(Arc::clone(&core)),
+            wakes: Wakes::new(core.link.client().clone()),
+            core,
+        })
+    }
+
+    /// The account of a run.
+    async fn account_of(&self, run: &RunId) -> Result<AccountName, StoreError> {
+        if let Some(account) = lock(&self.accounts).get(run) {
+            return Ok(account.clone());
+        }
+        let found = self.core.plain(::redis::cmd("HGET").arg(keys::RUNS).arg(run.as_str())).await?;
+        let account = reply::maybe(&found)?.ok_or_else(|| StoreError::NoSuchRun(run.clone()))?;
+        let account: AccountName = account
+            .parse()
+            .map_err(|error| StoreError::Corrupt(format!("the account of run {run}"), format!("{error}")))?;
+        self.remember(run, &account);
+        Ok(account)
+    }
+
+    fn remember(&self, run: &RunId, account: &AccountName) {
+        let mut accounts = lock(&self.accounts);
+        if accounts.len() >= REMEMBERED_RUNS {
+            accounts.clear();
+        }
+        accounts.insert(run.clone(), account.clone());
+    }
+
+    fn forget(&self, run: &RunId) {
+        lock(&self.accounts).remove(run);
+    }
+
+    /// Calls a script on a run, whose id is its second argument; `more` adds the others. `wanted` ends the sentence of a
+    /// wrong phase.
+    async fn on_run(
+        &self,
+        script: &Script,
+        run: &RunId,
+        wanted: &'static str,
+        more: impl FnOnce(&mut Cmd) + Send,
+    ) -> Result<Reply, StoreError> {
+        let account = self.account_of(run).await?;
+        let mut call = self.core.call(script, &account);
+        call.arg(run.as_str());
+        more(&mut call);
+        self.core.send(script, &call).await?.of_run(run, wanted)
+    }
+}
+
+impl Core {
+    /// A login that is refused is a wrong address to whoever configured it.
+    fn name_refused_login(&self, error: StoreError) -> StoreError {
+        let StoreError::Refused(source) = &error else { return error };
+        let Some(said) = source.downcast_ref::<::redis::RedisError>() else { return error };
+        let login = said.kind() == ::redis::ErrorKind::AuthenticationFailed
+            || matches!(said.code(), Some("NOAUTH" | "WRONGPASS"));
+        // The crate puts a refused SELECT into words of its own, with no code.
+        let database = said.to_string().contains("switch database");
+        if login || database {
+            let problem = "the server refuses this user, password or database number".to_owned();
+            return StoreError::Address { address: self.address.clone(), problem };
+        }
+        error
+    }
+
+    async fn check_format(&self) -> Result<(), StoreError> {
+        self.plain(::redis::cmd("SET").arg(keys::SCHEMA).arg(FORMAT).arg("NX")).await?;
+        let found = self.plain(::redis::cmd("GET").arg(keys::SCHEMA)).await?;
+        let found = u64::try_from(reply::int(&found)?).unwrap_or(u64::MAX);
+        if found > FORMAT {
+            return Err(StoreError::TooNew { found, supported: FORMAT });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn open_run(&self, run: &NewRun) -> Result<(), StoreError> {
+        self.open(run).await
+    }
+
+    async fn append(&self, run: &RunId, first_seq: u64, requests: &[Request]) -> Result<(), StoreError> {
+        self.add_requests(run, first_seq, requests).await
+    }
+
+    async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
+        self.seal_run(run, seal).await
+    }
+
+    async fn discard(&self, run: &RunId) -> Result<(), StoreError> {
+        self.discard_open(run).await
+    }
+
+    async fn expire_open_runs(&self) -> Result<u64, StoreError> {
+        self.expire_open().await
+    }
+
+    async fn take_steward(
+        &self,
+        run: &RunId,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<Option<Steward>, StoreError> {
+        self.become_steward(run, worker, ttl).await
+    }
+
+    async fn renew_steward(&self, steward: &Steward, ttl: Duration) -> Result<(), StoreError> {
+        self.stay_steward(steward, ttl).await
+    }
+
+    async fn requests(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Request)>, StoreError> {
+        self.read_requests(run, from_seq, limit).await
+    }
+
+    async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError> {
+        self.record_resolutions(steward, resolved).await
+    }
+
+    async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError> {
+        self.end_resolving(steward).await
+    }
+
+    async fn admit(&self, run: &RunId) -> Result<u64, StoreError> {
+        self.on_run(&script::ADMIT, run, "it can't be admitted", |_| ()).await?.count(0)
+    }
+
+    async fn promote(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
+        let wanted = "it can't be put into the queue before it is admitted";
+        let limit = limit.min(super::CHUNK);
+        self.on_run(&script::PROMOTE, run, wanted, |call| {
+            call.arg(limit);
+        })
+        .await?
+        .count(0)
+    }
+
+    async fn take_seat(&self, _worker: &WorkerId) -> Result<Seat, StoreError> {
+        Ok(Seat(None))
+    }
+
+    async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
+        self.wakes.mark(&ask.account);
+        self.working.lease(ask).await
+    }
+
+    async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
+        self.working.renew(lease, ttl).await
+    }
+
+    async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError> {
+        self.working.finish(lease, reports).await
+    }
+
+    async fn wait_for_work(&self, account: &AccountName, at_most: Duration) {
+        self.wakes.wait(account, at_most).await;
+    }
+
+    async fn pause(&self, run: &RunId) -> Result<(), StoreError> {
+        self.steer(run, "it can't be paused", "pause", None).await
+    }
+
+    async fn resume(&self, run: &RunId) -> Result<(), StoreError> {
+        self.steer(run, "it can't be resumed", "resume", None).await
+    }
+
+    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
+        self.cancel_some(run, limit).await
+    }
+
+    async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError> {
+        self.steer(run, "its priority can't be changed", "priority", Some(priority)).await
+    }
+
+    async fn hold(&self, account: &AccountName, hold: &Hold) -> Result<(), StoreError> {
+        self.hold_account(account, hold).await
+    }
+
+    async fn release(&self, account: &AccountName) -> Result<bool, StoreError> {
+        self.release_account(account).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError> {
+        self.one_run(run).await
+    }
+
+    async fn runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
+        self.newest_runs(limit).await
+    }
+
+    async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError> {
+        self.active_runs(account).await
+    }
+
+    async fn outcomes(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRow>, StoreError> {
+        self.outcome_rows(run, from_seq, limit).await
+    }
+
+    async fn attempts(&self, run: &RunId, seq: u64) -> Result<Vec<Attempt>, StoreError> {
+        self.attempts_at(run, seq).await
+    }
+
+    async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError> {
+        self.left_out(run).await
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.core.time().await
+    }
+}

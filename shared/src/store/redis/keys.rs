@@ -1,0 +1,58 @@
+//! The names of keys. Those of an account share its hash tag, so that a cluster keeps them together; scripts derive the
+//! rest from the account's prefix (see lua/).
+//!
+//! | Key | What |
+//! |---|---|
+//! | `usher:schema` | the format's number |
+//! | `usher:runs` | hash: run -> account, of every run, open ones included |
+//! | `usher:newest` | sorted set of runs by the time they were opened |
+//! | `usher:accounts` | set of accounts that ever had a run |
+//! | `usher:{A}` | hash: token, admission (both counters), hold, hold_until |
+//! | `usher:{A}:open` | sorted set of open runs by their last append |
+//! | `usher:{A}:keys` | hash: idempotency key -> run, digest |
+//! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
+//! | `usher:{A}:order`, `:alones`, `:due` | sorted sets of runs with ready jobs, jobs that must run alone, waiting jobs |
+//! | `usher:{A}:admissions` | hash: admission -> run |
+//! | `usher:{A}:users` | hash: user -> claims on it (admission and place of each job) |
+//! | `usher:{A}:busy` | hash: user -> token of the lease that holds it |
+//! | `usher:{A}:leases`, `:held` | sorted set of tokens by their end; hash: token -> what it holds |
+//! | `usher:{A}:ask:S` | a connection's last ask and what it was granted |
+//! | `usher:{A}:run:R` | hash: the run, its counters |
+//! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
+//! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |
+//! | `usher:{A}:run:R:tries`, `:dups` | hash: place -> attempts that did not end the job; places of duplicates |
+//! | `usher:{A}:wake` | channel: there may be something to do |
+
+use crate::{AccountName, RunId};
+
+/// The format's number.
+pub(super) const SCHEMA: &str = "usher:schema";
+/// Run -> account.
+pub(super) const RUNS: &str = "usher:runs";
+/// Runs by the time they were opened.
+pub(super) const NEWEST: &str = "usher:newest";
+/// Accounts that ever had a run.
+pub(super) const ACCOUNTS: &str = "usher:accounts";
+
+/// Places in a page of records; lua/lib_jobs.lua has the same number.
+pub(super) const PAGE: u64 = 4096;
+
+/// The account's own hash, and the prefix of its other keys.
+pub(super) fn account(account: &AccountName) -> String {
+    format!("usher:{{{account}}}")
+}
+
+/// A key of an account.
+pub(super) fn of(name: &AccountName, what: &str) -> String {
+    format!("{}:{what}", account(name))
+}
+
+/// A run's hash, and the prefix of its other keys.
+pub(super) fn run(account: &AccountName, run: &RunId) -> String {
+    format!("usher:{{{account}}}:run:{run}")
+}
+
+/// A page of a run's records.
+pub(super) fn page(run_key: &str, seq: u64) -> String {
+    format!("{run_key}:jobs:{}", seq / PAGE)
+}

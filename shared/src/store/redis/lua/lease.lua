@@ -1,0 +1,278 @@
+#!lua
+-- Leases due jobs of an account.
+--
+-- KEYS[1]  usher:{account}
+-- ARGV     1 now; 2 worker; 3 leases at most; 4 jobs a lease at most; 5 ttl in ms; 6 run, or ''; 7 '1' where the asker
+--          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 '1' where the reply to
+--          the ask before was lost
+-- replies  {now, next due or '', alone waiting, hold in JSON or '', lease...}, a lease being
+--          {token, run, rank, seq, record, tries or '', seq, record, tries or '', ...}
+-- keeps    one lease a user at a time (busy); what is leased stands in held and, by its end, in leases; lapsed leases
+--          are reclaimed before anything is granted; an ask that arrives after a later one grants nothing, and what
+--          a lost reply granted is taken back as if it had never been: nobody was told of it
+-- bounded  by 500 jobs granted, 500 looked at, 500 reclaimed, 500 come due
+--@ lib_base
+--@ lib_runs
+--@ lib_jobs
+--@ lib_claims
+local worker, leases, batch, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local only, idle = ARGV[6], ARGV[7] == '1'
+
+-- An ask is known by its number: a late one grants nothing, a lost reply's leases are taken back.
+local ask_key, number = base .. ':ask:' .. ARGV[8], tonumber(ARGV[9])
+local asked = call('GET', ask_key)
+local undo
+if asked then
+  local before, tokens = match(asked, '^(%d+)\31(.*)$')
+  if tonumber(before) >= number then return { now, '', 0, '' } end
+  if ARGV[10] == '1' then undo = tokens end
+end
+
+local function hand_back(token)
+  local expires, _, id, _, seqs = held_lease(token)
+  if not expires or expires <= now then return end
+  local run, list = load_run(id), {}
+  for seq in gmatch(seqs, '%d+') do list[#list + 1] = seq end
+  local found, back = records(run, list), {}
+  for i = 1, #list do
+    local seq, record = list[i], found[list[i]]
+    free_user(record)
+    if run.cancelled then
+      cancel_job(run, seq, record, '', 0, call('HGET', run.key .. ':tries', seq))
+    else
+      back[#back + 1] = seq
+    end
+  end
+  requeue(run, back)
+  add(run, 'leased', -#list)
+  add(run, 'queued', #back)
+  drop_lease(token)
+end
+if undo then
+  for token in gmatch(undo, '%d+') do hand_back(token) end
+end
+
+-- Lapsed leases: each job's attempt is recorded as lost.
+local budget = CHUNK
+local lapsed = call('ZRANGEBYSCORE', base .. ':leases', '-inf', now, 'LIMIT', 0, 100)
+for i = 1, #lapsed do
+  if budget <= 0 then break end
+  local expires, began, id, holder, seqs = held_lease(lapsed[i])
+  local run, list, back = load_run(id), {}, {}
+  for seq in gmatch(seqs, '%d+') do list[#list + 1] = seq end
+  budget = budget - #list
+  local found = records(run, list)
+  local tries = call('HMGET', run.key .. ':tries', unpack(list))
+  local entry = began .. FS .. (expires - began) .. FS .. '0' .. FS .. FS .. 'L' .. FS .. FS .. holder
+  for k = 1, #list do
+    local seq, record = list[k], found[list[k]]
+    free_user(record)
+    if run.cancelled then
+      cancel_job(run, seq, record, entry, expires, tries[k])
+    else
+      note(run, seq, tries[k], entry, 1, 1, '1', began, expires)
+      back[#back + 1] = seq
+    end
+  end
+  requeue(run, back)
+  add(run, 'leased', -#list)
+  add(run, 'queued', #back)
+  add(run, 'attempts', #list)
+  add(run, 'lost', #list)
+  stretch(run, began, expires)
+  drop_lease(lapsed[i])
+end
+
+-- Waiting jobs that have come due are ready.
+budget = CHUNK
+local due = call('ZRANGEBYSCORE', base .. ':due', '-inf', now, 'LIMIT', 0, 50)
+for i = 1, #due do
+  if budget <= 0 then break end
+  local run = load_run(due[i])
+  local seqs = call('ZRANGEBYSCORE', run.key .. ':wait', '-inf', now, 'LIMIT', 0, budget)
+  budget = budget - #seqs
+  if #seqs > 0 then
+    call('ZREM', run.key .. ':wait', unpack(seqs))
+    requeue(run, seqs)
+  end
+  local first = call('ZRANGE', run.key .. ':wait', 0, 0, 'WITHSCORES')
+  if first[2] then call('ZADD', base .. ':due', first[2], run.id) else call('ZREM', base .. ':due', run.id) end
+end
+
+local granted = {} -- leases: run, seqs with + marks, users, reply
+local taken = {}   -- users taken by this ask
+budget = CHUNK     -- of jobs looked at, which bounds those granted too
+local more = false -- whether something ready was left for want of budget
+
+-- Goes through candidates of a run in order; returns which are done with (leased, ended, or put to wait), by index.
+-- open: the run's leases that have room left, by action.
+local function go_through(run, seqs, most, open)
+  local found = records(run, seqs)
+  local tries = call('HMGET', run.key .. ':tries', unpack(seqs))
+  local users = {}
+  for i = 1, #seqs do users[i] = user_of(found[seqs[i]]) or '' end
+  local claims = call('HMGET', base .. ':users', unpack(users))
+  local busy = call('HMGET', base .. ':busy', unpack(users))
+  local done = {}
+  for i = 1, #seqs do
+    local seq, record, user = seqs[i], found[seqs[i]], users[i]
+    local newer = outweighed(claims[i], run.adm, seq)
+    if newer then
+      conclude(run, seq, record, 'u' .. FS .. newer .. FS, '', 0, tries[i])
+      add(run, 'queued', -1)
+      done[i] = true
+    elseif busy[i] or taken[user] then
+      call('ZADD', run.key .. ':wait', now + WAIT_FOR_USER, seq)
+      offer_due(run, now + WAIT_FOR_USER)
+      done[i] = true
+    else
+      local action = record:sub(1, 1)
+      local lease = open[action]
+      if not lease and #granted < most then
+        lease = { run = run, seqs = {}, users = {}, reply = { 0, run.id, run.rank } }
+        granted[#granted + 1] = lease
+        open[action] = lease
+      end
+      if lease then
+        local at = #lease.reply
+        lease.reply[at + 1], lease.reply[at + 2], lease.reply[at + 3] = seq, record, tries[i] or ''
+        lease.seqs[#lease.seqs + 1] = tries[i] and (seq .. '+') or seq
+        lease.users[#lease.users + 1] = user
+        taken[user] = true
+        if #lease.seqs >= batch then open[action] = nil end
+        done[i] = true
+      end
+    end
+  end
+  return done
+end
+
+local function grant_from(run)
+  local open = {}
+  while budget > 0 do
+    local want = (leases - #granted) * batch
+    for _, lease in pairs(open) do want = want + batch - #lease.seqs end
+    want = math.min(want, budget)
+    if want == 0 then return end
+    local seqs = call('ZRANGE', run.key .. ':again', 0, want - 1)
+    local back = #seqs
+    if back < want then
+      local fresh = call('LRANGE', run.key .. ':ready', 0, want - back - 1)
+      for i = 1, #fresh do seqs[back + i] = fresh[i] end
+    end
+    if #seqs == 0 then
+      call('ZREM', base .. ':order', run.id)
+      return
+    end
+    budget = budget - #seqs
+    local done, gone, left = go_through(run, seqs, leases, open), {}, {}
+    for i = 1, back do
+      if done[i] then gone[#gone + 1] = seqs[i] end
+    end
+    if #gone > 0 then call('ZREM', run.key .. ':again', unpack(gone)) end
+    local progress = #gone > 0
+    if #seqs > back then
+      call('LPOP', run.key .. ':ready', #seqs - back)
+      for i = #seqs, back + 1, -1 do
+        if done[i] then progress = true else left[#left + 1] = seqs[i] end
+      end
+      if #left > 0 then call('LPUSH', run.key .. ':ready', unpack(left)) end
+    end
+    if not progress then return end
+  end
+  more = true
+end
+
+-- A job that must run alone: the only thing given. true where one was.
+local function grant_alone(run)
+  local seqs = call('ZRANGE', run.key .. ':alone', 0, 9)
+  for i = 1, #seqs do
+    local done = go_through(run, { seqs[i] }, 1, {})
+    if done[1] then call('ZREM', run.key .. ':alone', seqs[i]) end
+    if #granted > 0 then return true end
+  end
+  return false
+end
+
+local hold = call('HMGET', base, 'hold', 'hold_until')
+if hold[1] and hold[2] ~= '' and tonumber(hold[2]) <= now then hold[1] = false end
+
+local alones = call('ZRANGE', base .. ':alones', 0, 99, 'WITHSCORES')
+if not hold[1] and leases > 0 and batch > 0 then
+  local candidates
+  if only ~= '' then
+    local run = load_run(only)
+    candidates = workable(run) and { only, place(run) } or {}
+  else
+    candidates = call('ZRANGE', base .. ':order', 0, 49, 'WITHSCORES')
+  end
+  local given
+  if idle then
+    for i = 1, #alones, 2 do
+      if (only == '' or only == alones[i])
+        and (not candidates[2] or only ~= '' or tonumber(alones[i + 1]) <= tonumber(candidates[2])) then
+        given = grant_alone(load_run(alones[i]))
+        if given then break end
+      end
+    end
+  end
+  if not given then
+    for i = 1, #candidates, 2 do
+      if #granted >= leases or budget <= 0 then break end
+      grant_from(load_run(candidates[i]))
+    end
+    if only == '' and #granted == 0 and #candidates == 100 then more = true end
+  end
+end
+
+-- What was granted becomes held.
+local reply = { now, '', 0, hold[1] or '' }
+local tokens = {}
+if #granted > 0 then
+  local last = call('HINCRBY', base, 'token', #granted)
+  local by_end, held, busy = {}, {}, {}
+  local function save_busy()
+    call('HSET', base .. ':busy', unpack(busy))
+    busy = {}
+  end
+  for i = 1, #granted do
+    local lease, token = granted[i], last - #granted + i
+    local run = lease.run
+    tokens[i] = token
+    lease.reply[1] = token
+    reply[4 + i] = lease.reply
+    by_end[2 * i - 1], by_end[2 * i] = now + ttl, token
+    held[2 * i - 1] = token
+    held[2 * i] = (now + ttl) .. FS .. now .. FS .. run.id .. FS .. worker .. FS .. table.concat(lease.seqs, ',')
+    for k = 1, #lease.users do
+      busy[#busy + 1] = lease.users[k]
+      busy[#busy + 1] = token
+    end
+    if #busy >= CHUNK then save_busy() end
+    add(run, 'queued', -#lease.seqs)
+    add(run, 'leased', #lease.seqs)
+  end
+  call('ZADD', base .. ':leases', unpack(by_end))
+  call('HSET', base .. ':held', unpack(held))
+  if #busy > 0 then save_busy() end
+end
+call('SET', ask_key, ARGV[9] .. FS .. table.concat(tokens, ','), 'PX', 3600000)
+
+-- Jobs that wait to run alone; a run that has none left is forgotten as one that has.
+for i = 1, #alones, 2 do
+  if only == '' or only == alones[i] then
+    local n = call('ZCARD', run_key(alones[i]) .. ':alone')
+    reply[3] = reply[3] + n
+    if n == 0 then call('ZREM', base .. ':alones', alones[i]) end
+  end
+end
+
+save_jobs()
+save_runs()
+if more then
+  reply[2] = tostring(now)
+else
+  local first = call('ZRANGE', base .. ':due', 0, 0, 'WITHSCORES')
+  if first[2] then reply[2] = first[2] end
+end
+return reply

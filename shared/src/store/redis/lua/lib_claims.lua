@@ -1,0 +1,70 @@
+-- Who decides about a user: the newest admitted run that claimed it and did not take that back.
+--
+-- A user's claims are `admission:place`, oldest first, parted by blanks.
+local standings = {}
+
+-- The run of an admission, and where it stands: live; cancelling: its claims hold where it has carried them out; over:
+-- so do its claims, for a cancel has taken the others back.
+local function standing(adm)
+  local known = standings[adm]
+  if known then return known[1], known[2] end
+  local id = call('HGET', base .. ':admissions', adm)
+  local stands = 'over'
+  if id then
+    local v = call('HMGET', run_key(id), 'phase', 'cancelled')
+    if v[1] == 'a' then stands = v[2] == '1' and 'cancelling' or 'live' end
+  end
+  standings[adm] = { id, stands }
+  return id, stands
+end
+
+-- Adds a run's claim to those of a user. What lies below the claim of a run that is over can't decide any more.
+local function claim_with(claims, adm, seq)
+  local own = adm .. ':' .. seq
+  if not claims then return own end
+  local all, known = {}, false
+  for number, place in gmatch(claims, '(%d+):(%d+)') do
+    local claim = { tonumber(number), number .. ':' .. place }
+    if claim[1] == adm then
+      claim[2] = own
+      known = true
+    end
+    all[#all + 1] = claim
+  end
+  if not known then all[#all + 1] = { adm, own } end
+  table.sort(all, function(a, b) return a[1] < b[1] end)
+  local from = 1
+  for i = #all, 1, -1 do
+    if all[i][1] ~= adm then
+      local _, stands = standing(all[i][1])
+      if stands == 'over' then
+        from = i
+        break
+      end
+    end
+  end
+  local kept = {}
+  for i = from, #all do kept[#kept + 1] = all[i][2] end
+  return table.concat(kept, ' ')
+end
+
+-- Whether the run of that id has carried out its job at that place, rather than that it will end as cancelled.
+local function is_carried_out(id, seq)
+  local record = call('HGET', run_key(id) .. ':jobs:' .. floor(seq / PAGE), seq)
+  local outcome = record and match(record, '^[^\30]*\30[^\30]*\30(.)')
+  return outcome and outcome ~= 'c'
+end
+
+-- The newest run that outweighs admission `adm` on a user; nil where none does.
+local function outweighed(claims, adm, seq)
+  if not claims or claims == adm .. ':' .. seq then return nil end
+  local newest
+  for number, place in gmatch(claims, '(%d+):(%d+)') do
+    number = tonumber(number)
+    if number > adm then
+      local id, stands = standing(number)
+      if id and (stands ~= 'cancelling' or is_carried_out(id, place)) then newest = id end
+    end
+  end
+  return newest
+end

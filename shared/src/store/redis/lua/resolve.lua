@@ -1,0 +1,40 @@
+#!lua
+-- Records what requests resolved to; again for the same place, the later one counts.
+--
+-- KEYS[1]  usher:{account}
+-- ARGV     1 now; 2 run; 3 steward's token; then seq, resolution part of the record; at most 500 of them (a change
+--          gets the moment added here)
+-- replies  {0}; {LAPSED}; {NO_RUN}; {NO_JOB, seq}
+-- keeps    unresolved counts requests without a resolution; a duplicate is in dups and not in total
+--@ lib_base
+--@ lib_runs
+--@ lib_jobs
+local run = load_run(ARGV[2])
+if not run then return { NO_RUN } end
+local steward = call('HMGET', run.key, 'steward_token', 'steward_until')
+if run.phase ~= 's' or steward[1] ~= ARGV[3] or (tonumber(steward[2]) or 0) <= now then return { LAPSED } end
+local seqs = {}
+for i = 4, #ARGV, 2 do seqs[#seqs + 1] = ARGV[i] end
+local found = records(run, seqs)
+for i = 1, #seqs do
+  if not found[seqs[i]] then return { NO_JOB, seqs[i] } end
+end
+for i = 4, #ARGV, 2 do
+  local seq, resolution = ARGV[i], ARGV[i + 1]
+  local request, before = match(found[seq], '^([^\30]*)\30?(.*)$')
+  local was, is = before:sub(1, 1) == 'D', resolution:sub(1, 1) == 'D'
+  if before == '' then add(run, 'unresolved', -1) end
+  if is ~= was then
+    local out = is and 1 or -1
+    add(run, 'dups', out)
+    add(run, 'total', -out)
+    add(run, 'pending', -out)
+    if is then call('ZADD', run.key .. ':dups', seq, seq) else call('ZREM', run.key .. ':dups', seq) end
+  end
+  if resolution:sub(1, 1) == 'C' then resolution = resolution .. FS .. now end
+  found[seq] = request .. RS .. resolution
+  put(run, seq, found[seq])
+end
+save_jobs()
+save_runs()
+return { 0 }

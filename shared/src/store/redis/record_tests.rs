@@ -1,0 +1,113 @@
+use proptest::{option, prelude::*};
+
+use super::*;
+
+/// Any text, with separators and escapes likelier than by chance.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-zA-Z0-9 ,=+-]{0,12}", "[\\\\frgqe=\u{1d}\u{1e}\u{1f}]{0,6}", ".{0,10}"]
+}
+
+fn user() -> impl Strategy<Value = ResolvedUser> {
+    let before = (0..3usize, option::of(text()), option::of(text()), prop::collection::vec(text(), 0..3));
+    (text(), option::of(text()), before).prop_map(|(id, email, (status, license, role, groups))| {
+        let before = UserState { status: STATUSES[status].1, license, role, groups };
+        ResolvedUser { id, email, before }
+    })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    ("[a-z=\\\\]{1,9}(@[a-z.]{1,9}x)?", any::<u64>(), 0..2usize, option::of(text())).prop_filter_map(
+        "names no user",
+        |(user, line, action, reason)| {
+            Some(Request { line, user: user.parse().ok()?, action: ACTIONS[action].1, reason })
+        },
+    )
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let times = (0..2_000_000_000_000i64, -5_000..500_000i64);
+    (times, any::<u32>(), option::of(any::<u16>()), 0..10usize, option::of(text())).prop_map(
+        |((began, took), calls, http, verdict, code)| Attempt {
+            began_at: Timestamp::from_millis(began),
+            ended_at: Timestamp::from_millis(began + took),
+            calls,
+            http,
+            verdict: VERDICTS[verdict].1,
+            code,
+            worker: WorkerId::new("host:1:\\x"),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_record_reads_back_as_it_was_written(
+        request in request(), user in user(), attempt in attempt(), outcome in 0..12usize,
+        code in option::of(text()), message in option::of(text()),
+    ) {
+        let written = request.user.as_str();
+        let head = encode_head(OUTCOMES[outcome].1, code.as_deref(), message.as_deref());
+        let whole = format!(
+            "{}{RS}{}{FS}77{RS}{head}{FS}{}",
+            encode_request(&request),
+            encode_resolution(written, &Resolution::Change(user.clone())),
+            encode_attempt(&attempt),
+        );
+        let record = Record::cut(&whole);
+        prop_assert_eq!(record.request().unwrap(), request.clone());
+        prop_assert_eq!(record.change(&request).unwrap(), (user.clone(), Timestamp::from_millis(77)));
+        prop_assert_eq!(record.last_attempt().unwrap(), Some(attempt.clone()));
+        let row = record.row(9).unwrap().unwrap();
+        prop_assert_eq!((row.outcome, &row.code, &row.message), (OUTCOMES[outcome].1, &code, &message));
+        prop_assert_eq!((row.resolved, row.attempts, row.worker), (Some(user), 1, Some(attempt.worker)));
+    }
+
+    #[test]
+    fn a_settled_resolution_keeps_its_user_and_does_not_invent_one(
+        request in request(), user in option::of(user()), code in option::of(text()),
+    ) {
+        let settled = Resolution::Settled {
+            outcome: Outcome::Protected, code: code.clone(), message: None, user: user.clone(),
+        };
+        let part = encode_resolution(request.user.as_str(), &settled);
+        let whole = format!("{}{RS}{part}{RS}{}", encode_request(&request), encode_head(Outcome::Protected, code.as_deref(), None));
+        let row = Record::cut(&whole).row(0).unwrap().unwrap();
+        prop_assert_eq!((row.resolved, row.code, row.attempts), (user, code, 0));
+    }
+
+    #[test]
+    fn rubbish_is_an_error_and_never_a_panic(text in ".{0,60}") {
+        let record = Record::cut(&text);
+        let _ = (record.request(), record.row(0), record.last_attempt(), record.duplicate_of());
+        let _ = (decode_tries(&text), decode_ledger(&text));
+        let whole = format!("d1{FS}ann@corp.example{RS}{text}{RS}a{FS}{FS}{FS}{text}");
+        let _ = Record::cut(&whole).row(0);
+    }
+}
+
+#[test]
+fn every_word_has_a_letter_of_its_own() {
+    assert!(Outcome::ALL.iter().all(|outcome| letter(&OUTCOMES, outcome).is_ascii_lowercase()));
+    assert!(Action::ALL.iter().all(|action| letter(&ACTIONS, action).is_ascii_lowercase()));
+    let distinct =
+        |letters: Vec<char>| letters.iter().collect::<std::collections::HashSet<_>>().len() == letters.len();
+    assert!(distinct(OUTCOMES.map(|(letter, _)| letter).to_vec()));
+    assert!(distinct(VERDICTS.map(|(letter, _)| letter).to_vec()));
+}
+
+#[test]
+fn tries_are_read_with_the_attempts_after_their_head() {
+    let attempt = Attempt {
+        began_at: Timestamp::from_millis(5),
+        ended_at: Timestamp::from_millis(9),
+        calls: 0,
+        http: None,
+        verdict: Verdict::Lost,
+        code: None,
+        worker: WorkerId::new("w"),
+    };
+    let text = format!("3,2,1,5,99{RS}{0}{RS}{0}", encode_attempt(&attempt));
+    let first = Some(Timestamp::from_millis(5));
+    assert_eq!(decode_tries(&text).unwrap(), Tries { spent: 3, deaths: 2, maybe: true, first });
+    assert_eq!(decode_ledger(&text).unwrap(), vec![attempt.clone(), attempt]);
+}

@@ -1,0 +1,195 @@
+//! The worker's calls: lease, renew, finish.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rand::RngExt;
+use redis::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Core, error,
+    finisher::{Finished, Finisher, Report},
+    lock, record,
+    record::Record,
+    reply::{self, Refusal},
+    script, status,
+};
+use crate::{
+    AccountName, JobReport, Priority, RunId, Timestamp, Verdict, WorkerId,
+    store::{Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+};
+
+/// Between two sendings of a finish that was not answered, at the least; up to twice as long.
+const FINISH_AGAIN: Duration = Duration::from_millis(100);
+
+/// The worker's calls.
+pub(super) struct Working {
+    core: Arc<Core>,
+    /// Names this process' asks among others'.
+    session: String,
+    asks: Mutex<HashMap<(AccountName, WorkerId), Arc<tokio::sync::Mutex<Ask>>>>,
+    finishers: Mutex<HashMap<AccountName, Finisher>>,
+}
+
+/// The asks of one worker on one account: one after the other.
+struct Ask {
+    /// Names them in the store.
+    name: String,
+    /// The last one's number.
+    number: u64,
+    /// Whether its reply was lost: what it was granted is then taken back by the next.
+    unanswered: bool,
+}
+
+impl Working {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        let session = format!("{:016x}", rand::rng().random::<u64>());
+        Self { core, session, asks: Mutex::default(), finishers: Mutex::default() }
+    }
+
+    fn asks_of(&self, ask: &LeaseAsk) -> Arc<tokio::sync::Mutex<Ask>> {
+        let mut asks = lock(&self.asks);
+        let name = format!("{}-{}", self.session, asks.len());
+        let new = || Arc::new(tokio::sync::Mutex::new(Ask { name, number: 0, unanswered: false }));
+        Arc::clone(asks.entry((ask.account.clone(), ask.worker.clone())).or_insert_with(new))
+    }
+
+    pub(super) async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
+        let asks = self.asks_of(ask);
+        let mut asks = asks.lock().await;
+        asks.number += 1;
+        let mut call = self.core.call(&script::LEASE, &ask.account);
+        call.arg(record::encode_worker(&ask.worker)).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
+        call.arg(ask.only_run.as_ref().map_or("", RunId::as_str)).arg(u8::from(ask.idle));
+        call.arg(&asks.name).arg(asks.number).arg(u8::from(asks.unanswered));
+        // Set while the reply is out, so that a caller who stops waiting for it counts as unanswered too.
+        asks.unanswered = true;
+        let reply = script::LEASE.send(&self.core.link, &call).await;
+        if reply.as_ref().err().is_none_or(|error| !error::is_ambiguous(error)) {
+            asks.unanswered = false;
+        }
+        drop(asks);
+        read_leased(ask, reply::Reply::read(reply)?)
+    }
+
+    pub(super) async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
+        let mut call = self.core.call(&script::RENEW, &lease.account);
+        call.arg(lease.token).arg(millis(ttl));
+        let reply = self.core.send(&script::RENEW, &call).await?;
+        if reply.refusal() == Some(Refusal::Lapsed) {
+            return Err(lapsed(lease));
+        }
+        // The lease lasts `ttl` from now; it is told as counted from its grant.
+        let now = Timestamp::from_millis(reply.code);
+        lease.ttl = now.after(ttl).since(lease.granted_at);
+        Ok(())
+    }
+
+    /// Sends the finish until it is answered: the caller has given the lease away and can't. After the lease's time
+    /// there is nothing left to say.
+    pub(super) async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError> {
+        let mut report = Report::of(&lease, &reports)?;
+        let give_up = Instant::now() + lease.ttl;
+        loop {
+            let answer = match self.finisher(&lease.account).send(report.clone()).await {
+                Ok(Finished::Written) => return Ok(()),
+                Ok(Finished::Lapsed) => return Err(lapsed(&lease)),
+                Err(error) => error,
+            };
+            report.again |= error::is_ambiguous(&answer);
+            let error = error::sort(answer);
+            if !error.is_retryable() || Instant::now() >= give_up {
+                return Err(error);
+            }
+            let jitter = rand::rng().random_range(1.0..2.0);
+            sleep(FINISH_AGAIN.mul_f64(jitter)).await;
+        }
+    }
+
+    fn finisher(&self, account: &AccountName) -> Finisher {
+        let mut finishers = lock(&self.finishers);
+        let new = || Finisher::start(Arc::clone(&self.core), account.clone());
+        finishers.entry(account.clone()).or_insert_with(new).clone()
+    }
+}
+
+fn lapsed(lease: &Lease) -> StoreError {
+    let jobs: Vec<String> =
+        lease.jobs.iter().take(3).map(|job| format!("{}/{}", lease.run, job.seq)).collect();
+    let more = if lease.jobs.len() > 3 { ", ..." } else { "" };
+    StoreError::LeaseLapsed(format!("{}{more}", jobs.join(", ")))
+}
+
+pub(super) fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether an attempt may have changed the user although it does not say so.
+pub(super) fn may_have_applied(verdict: Verdict, calls: u32) -> bool {
+    verdict == Verdict::Lost || (verdict == Verdict::Transient && calls > 0)
+}
+
+fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased, StoreError> {
+    let granted_at = Timestamp::from_millis(reply.code);
+    let next_due = match reply.text(0)?.as_str() {
+        "" => None,
+        due => Some(
+            due.parse().map(Timestamp::from_millis).map_err(|_| reply::odd("a time that is no number"))?,
+        ),
+    };
+    let alone_waiting = reply.count(1)?;
+    let hold = match reply.text(2)?.as_str() {
+        "" => None,
+        text => Some(status::hold(&ask.account, text)?),
+    };
+    let mut leases = Vec::new();
+    for lease in reply.into_rest().into_iter().skip(3) {
+        leases.push(read_lease(ask, granted_at, lease)?);
+    }
+    Ok(Leased { leases, next_due, alone_waiting, hold })
+}
+
+fn read_lease(ask: &LeaseAsk, granted_at: Timestamp, value: Value) -> Result<Lease, StoreError> {
+    let values = reply::array(value)?;
+    let [token, run, rank, jobs @ ..] = values.as_slice() else { return Err(reply::odd("a short lease")) };
+    let run: RunId = reply::str(run)?.parse().map_err(|_| reply::odd("a run id that is none"))?;
+    let rank = reply::int(rank)?;
+    let priority = Priority::ALL.into_iter().find(|priority| i64::from(priority.rank()) == rank);
+    let mut action = None;
+    let mut leased = Vec::with_capacity(jobs.len() / 3);
+    for job in jobs.chunks(3) {
+        let [seq, record, tries] = job else { return Err(reply::odd("a lease with half a job")) };
+        let seq: u64 = reply::str(seq)?.parse().map_err(|_| reply::odd("a place that is no number"))?;
+        let corrupt = |flaw| StoreError::Corrupt(format!("job {run}/{seq}"), flaw);
+        let record = Record::cut(reply::str(record)?);
+        let request = record.request().map_err(corrupt)?;
+        let (user, resolved_at) = record.change(&request).map_err(corrupt)?;
+        let tries = record::decode_tries(reply::str(tries)?).map_err(corrupt)?;
+        action = Some(request.action);
+        leased.push(LeasedJob {
+            seq,
+            request,
+            user,
+            resolved_at,
+            attempt: tries.spent + 1,
+            may_have_applied: tries.maybe,
+            deaths: tries.deaths,
+            first_attempt_at: tries.first,
+        });
+    }
+    Ok(Lease {
+        token: u64::try_from(reply::int(token)?).map_err(|_| reply::odd("a negative token"))?,
+        account: ask.account.clone(),
+        worker: ask.worker.clone(),
+        run,
+        priority: priority.ok_or_else(|| reply::odd("a priority that there is not"))?,
+        action: action.ok_or_else(|| reply::odd("a lease without jobs"))?,
+        granted_at,
+        ttl: ask.ttl,
+        jobs: leased,
+    })
+}
