@@ -68,7 +68,7 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     let mut pause = None;
     for (place, (job, reply)) in open.iter().zip(replies).enumerate() {
         let reply = rebased(reply, &account);
-        let calls = u32::from(place == 0);
+        let calls = calls_of(place, &reply);
         reports.push(report(&account, &work.lease, job, &reply, calls, began_at, ended_at, &mut pause));
     }
     match pause {
@@ -83,6 +83,15 @@ async fn carry_out(work: Work, account: Arc<Account>) {
             account.limiter.accepted(&work.permit);
             record::record(&account, work.lease, work.lasts_until, reports).await;
         }
+    }
+}
+
+/// The calls that count as this job's: a call for several users is the first one's. But by the calls of a failed attempt
+/// the store also knows whether it may have reached the vendor, so there it is every job's, or nobody's.
+fn calls_of(place: usize, reply: &Reply) -> u32 {
+    match reply.verdict {
+        Verdict::Transient | Verdict::Lost => u32::from(reply.may_have_applied),
+        _ => u32::from(place == 0),
     }
 }
 

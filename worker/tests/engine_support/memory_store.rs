@@ -37,6 +37,7 @@ struct Run {
     status: RunStatus,
     jobs: BTreeMap<u64, Job>,
     duplicates: u64,
+    done: usize,
 }
 
 #[derive(Debug)]
@@ -147,6 +148,7 @@ impl Run {
         worker: Option<WorkerId>,
     ) {
         let resolved = self.user(seq).cloned();
+        self.done += 1;
         let job = self.jobs.get_mut(&seq).unwrap();
         job.place = Place::Done(Box::new(OutcomeRow {
             seq,
@@ -212,7 +214,7 @@ impl Store for MemoryStore {
             .lock()
             .unwrap()
             .runs
-            .insert(run.id.clone(), Run { status, jobs: BTreeMap::new(), duplicates: 0 });
+            .insert(run.id.clone(), Run { status, jobs: BTreeMap::new(), duplicates: 0, done: 0 });
         Ok(())
     }
 
@@ -498,7 +500,9 @@ impl Store for MemoryStore {
                 Then::Snooze { until, .. } => job.place = Place::Queued { due: *until },
             }
         }
-        run.status.phase = run.status(None).phase;
+        if run.done == run.jobs.len() {
+            run.status.phase = run.status(None).phase;
+        }
         self.changed.notify_waiters();
         Ok(())
     }

@@ -35,7 +35,8 @@ impl Step {
     }
 
     pub fn busy() -> Self {
-        Self::Say(Reply { http: Some(503), message: Some("busy".into()), ..Reply::of(Verdict::Transient) })
+        let message = Some("busy".into());
+        Self::Say(Reply { http: Some(503), message, may_have_applied: true, ..Reply::of(Verdict::Transient) })
     }
 
     pub fn throttled(throttle: Throttle) -> Self {
