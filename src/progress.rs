@@ -44,7 +44,8 @@ impl Progress {
         } else if io::stderr().is_terminal() {
             let bar = bars.add(ProgressBar::new(0));
             // The template is a constant; were it wrong, the plain style would still show the bar.
-            if let Ok(style) = ProgressStyle::with_template("{prefix}  {bar:32.green/dim} {pos}/{len}  {msg}")
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix}  {bar:32.green/dim} {human_pos}/{human_len}  {msg}")
             {
                 bar.set_style(style.progress_chars("━╸─"));
             }
@@ -58,19 +59,19 @@ impl Progress {
     /// Shows this status. `waiting` says why nothing moves, where something is known to hold it up.
     pub fn show(&mut self, status: &RunStatus, waiting: Option<&str>, now: Instant) {
         let rate = self.rate(status.counters.finished, now);
-        let line = describe(status, rate, waiting);
+        let [pace, outcomes] = describe(status, rate, waiting);
         match &mut self.shape {
             Shape::Quiet => {}
             Shape::Bar(bar) => {
                 bar.set_prefix(status.run.account.to_string());
                 bar.set_length(status.counters.total);
                 bar.set_position(status.counters.finished);
-                bar.set_message(line);
+                bar.set_message(format!("{pace}\n  {outcomes}"));
             }
             Shape::Lines { last, said } => {
                 let due = last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
                 let line = format!(
-                    "{} of {}  {line}",
+                    "{} of {}  {pace}  {outcomes}",
                     count(status.counters.finished),
                     count(status.counters.total)
                 );
@@ -100,23 +101,24 @@ impl Progress {
     }
 }
 
-fn describe(status: &RunStatus, rate: f64, waiting: Option<&str>) -> String {
+/// How fast it goes, or why it does not; and the outcomes so far.
+fn describe(status: &RunStatus, rate: f64, waiting: Option<&str>) -> [String; 2] {
     let counters = &status.counters;
-    let mut parts = Vec::new();
-    match status.state() {
-        RunState::Running => {
-            parts.push(format!("{rate:.1}/s"));
-            let left = counters.total - counters.finished;
-            if rate > 0.1 && left > 0 {
-                #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
-                let left = Duration::from_secs_f64(left as f64 / rate);
-                parts.push(format!("{} left", duration(left)));
-            }
-        }
-        state => parts.push(state.to_string()),
+    let mut pace = match status.state() {
+        RunState::Running => format!("{rate:.1}/s"),
+        state => state.to_string(),
+    };
+    let left = counters.total - counters.finished;
+    if status.state() == RunState::Running && rate > 0.1 && left > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+        let left = Duration::from_secs_f64(left as f64 / rate);
+        pace += &format!("  {} left", duration(left));
     }
-    parts.extend(counters.outcomes.iter().map(|(outcome, n)| format!("{} {outcome}", count(*n))));
     let hold = status.hold.as_ref().map(|hold| hold.message.as_str());
-    parts.extend(waiting.or(hold).map(|why| format!("waiting: {why}")));
-    parts.join("  ")
+    if let Some(why) = waiting.or(hold) {
+        pace += &format!("  waiting: {why}");
+    }
+    let outcomes: Vec<String> =
+        counters.outcomes.iter().map(|(outcome, n)| format!("{} {outcome}", count(*n))).collect();
+    [pace, outcomes.join("  ")]
 }

@@ -167,7 +167,7 @@ fn describe(contents: &Contents, asked: &Submission, address: &StoreAddress) -> 
         n => format!(" ({} left out)", of(n, "repeated row")),
     };
     format!(
-        "This will {} of the account {}{duplicates}, by the store {address}.",
+        "This will {} of the account {}{duplicates}. Store: {address}",
         actions.join(" and "),
         asked.account
     )

@@ -53,7 +53,9 @@ impl Context {
 /// Opens a store.
 pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
     let opened: Result<SharedStore, StoreError> = match address {
-        StoreAddress::Sqlite(path) => SqliteStore::open(path, clock()).map(|store| Arc::new(store) as SharedStore),
+        StoreAddress::Sqlite(path) => {
+            SqliteStore::open(path, clock()).map(|store| Arc::new(store) as SharedStore)
+        }
         StoreAddress::Redis(address) => {
             RedisStore::connect(address.expose(), None).await.map(|store| Arc::new(store) as SharedStore)
         }

@@ -1,6 +1,6 @@
 //! `usher demo`: offboards simulated users, troubles included, to see how it all looks.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use indicatif::MultiProgress;
 use usher_shared::{
@@ -17,12 +17,13 @@ use crate::{
     cli::{DemoArgs, Ending, Global, Submission},
     console,
     exit::{Exit, Failure, Outcome},
-    report::numbers::{count, of},
+    report::numbers::of,
     signals::Stop,
     wiring::{self, Context},
 };
 
 const ACCOUNT: &str = "zoom-demo";
+const SECRET: &str = "client-secret";
 
 /// Starts the simulator, makes a file of leavers, offboards them through the embedded store, and compares the directory
 /// with the outcomes. Exits 0 when they agree, whatever trouble was planted.
@@ -35,18 +36,20 @@ pub async fn demo(global: &Global, bars: &MultiProgress, args: &DemoArgs) -> Out
     let users = sim.users();
     let unknown = args.users / 50;
     std::fs::write(&leavers, file_of(&users, unknown)?)?;
-    std::fs::write(dir.join("client-secret"), &sim.settings().oauth.client_secret)?;
+    wiring::private_file(&dir.join(SECRET))?.write_all(sim.settings().oauth.client_secret.as_bytes())?;
 
     console::hint(
         global.quiet,
         format_args!(
-            "A simulated Zoom on {} has {}: admins, pending users, hosts of upcoming events, some inactive already.\n\
-             It fails now and then, and refuses once for its rate limit. {} lists everybody but the owner, and {} whom it\n\
-             does not know.\n",
-            sim.addr(),
+            "A simulated Zoom with {} is up on {}. Some are admins, some pending,\n\
+             some host an upcoming event, some are inactive already; its API fails now and\n\
+             then, and refuses once for its rate limit.\n\
+             {}\n\
+             lists everybody but the owner, and {} that Zoom does not know.\n",
             of(users.len() as u64, "user"),
+            sim.addr(),
             leavers.display(),
-            count(u64::from(unknown)),
+            of(u64::from(unknown), "user"),
         ),
     );
 
@@ -143,7 +146,7 @@ fn configuration(sim: &ZoomSim, dir: PathBuf) -> Result<Config, Failure> {
         token_url: url(sim.token_url())?,
         account_id: Value::Plain(oauth.account_id),
         client_id: Value::Plain(oauth.client_id),
-        client_secret: SecretSource::File(dir.join("client-secret")),
+        client_secret: SecretSource::File(dir.join(SECRET)),
         plan: ZoomPlan::Business,
         light: None,
         medium: None,

@@ -10,7 +10,7 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
     match (outcome, code) {
         (Outcome::Applied | Outcome::AlreadyApplied, _) => None,
         (Outcome::Rejected, "pending") => {
-            Some("never signed in, so there is nothing to deactivate: delete the invitation in the portal")
+            Some("revoke the invitation in the vendor's user management, or wait until it is accepted")
         }
         (Outcome::Rejected, "contradiction") => {
             Some("the file asks for two different actions on this user: keep one of the lines")

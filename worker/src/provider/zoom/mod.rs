@@ -220,8 +220,7 @@ impl Provider for ZoomProvider {
     fn blocked(&self, user: &ResolvedUser, _action: Action) -> Option<(&'static str, &'static str)> {
         (user.before.status == Status::Pending).then_some((
             "pending",
-            "the user was invited and never signed in; Zoom changes the status of no such user: revoke the invitation \
-             in Zoom's user management, or wait until it is accepted",
+            "the user was invited and never signed in; Zoom changes the status of no such user",
         ))
     }
 
