@@ -11,7 +11,7 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Verdict,
+    Attempt, Verdict,
     store::{LeaseAsk, Store},
 };
 
@@ -113,6 +113,10 @@ pub async fn only_a_try_whose_reply_was_lost_may_have_applied(fixture: &impl Fix
     steps.finish(lease, vec![throttled(0, tried(Verdict::Throttled), at)]).await;
     let lease = steps.lease_one("w1").await;
     assert!(!lease.jobs[0].may_have_applied, "the vendor refused: {lease:?}");
+    let unsent = Attempt { calls: 0, http: None, ..tried(Verdict::Transient) };
+    steps.finish(lease, vec![retried(0, unsent, at)]).await;
+    let lease = steps.lease_one("w1").await;
+    assert!(!lease.jobs[0].may_have_applied, "no call was made: {lease:?}");
     steps.finish(lease, vec![retried(0, tried(Verdict::Transient), at)]).await;
     let lease = steps.lease_one("w1").await;
     assert!(lease.jobs[0].may_have_applied, "the reply was lost: {lease:?}");
