@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     errors::{StepResult, translate},
@@ -78,6 +78,8 @@ fn connect(path: &Path) -> StepResult<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     conn.busy_timeout(BUSY)?;
+    // Without it SQLite compiles a prepared statement again whenever a bound value might change the plan: at every use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(128);
     // What a commit says is on the disk when it returns: an outcome once told is never lost to a power failure.
     conn.pragma_update(None, "synchronous", "FULL")?;

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::{
     errors::{StepResult, unreadable},
-    ledger::{End, Moves, end, enqueue},
+    ledger::{End, Moves, end},
     runs::Run,
     schema::{Place, State},
     writer::Step,
@@ -236,7 +236,7 @@ pub(super) fn promote(step: &mut Step<'_>, id: &RunId, limit: usize) -> StepResu
             end(step, &mut moves, job.place, State::Pending, End { outcome, code, message, worker: None })?;
         } else {
             claim(step, &run, admission, job)?;
-            enqueue(step, &mut moves, job.place, State::Pending, None)?;
+            moves.moved(run.key, State::Pending, State::Ready);
         }
     }
     if let Some(last) = jobs.last() {
@@ -249,6 +249,7 @@ pub(super) fn promote(step: &mut Step<'_>, id: &RunId, limit: usize) -> StepResu
     Ok(run.pending - u64::try_from(jobs.len()).unwrap_or(run.pending).min(run.pending))
 }
 
+/// Puts a job into the queue, as a claim on its user.
 fn claim(step: &Step<'_>, run: &Run, admission: u64, job: &Pending) -> StepResult<()> {
     step.conn
         .prepare_cached(
@@ -256,7 +257,7 @@ fn claim(step: &Step<'_>, run: &Run, admission: u64, job: &Pending) -> StepResul
         )?
         .execute(params![run.account, job.user_key, admission, job.place.0])?;
     step.conn
-        .prepare_cached("UPDATE jobs SET account = ?2 WHERE place = ?1")?
+        .prepare_cached("UPDATE jobs SET state = 'ready', account = ?2 WHERE place = ?1")?
         .execute(params![job.place.0, run.account])?;
     Ok(())
 }
