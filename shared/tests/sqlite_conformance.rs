@@ -1,5 +1,5 @@
 //! The embedded store keeps every promise of the store.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::Arc;
 

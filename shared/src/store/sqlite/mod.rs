@@ -29,6 +29,7 @@ use std::{
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use self::{
     errors::{StepResult, translate},
@@ -48,7 +49,7 @@ use crate::{
 pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    writer: Writer,
+    writer: Arc<Writer>,
     reader: Arc<Mutex<Connection>>,
     signals: Arc<Signals>,
 }
@@ -66,6 +67,7 @@ impl SqliteStore {
         let signals = Arc::new(Signals::default());
         let writer = Writer::start(conn, path.to_owned(), clock.clone(), signals.clone())
             .map_err(|error| StoreError::Refused(Box::new(error)))?;
+        let writer = Arc::new(writer);
         Ok(Self { path: path.to_owned(), clock, writer, reader: Arc::new(Mutex::new(reader)), signals })
     }
 
@@ -196,8 +198,16 @@ impl Store for SqliteStore {
     async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
         // From here on the account's bell remembers a ring, so that none is missed between this and the wait.
         drop(self.signals.of(&ask.account));
-        let ask = ask.clone();
-        self.write(move |step| leasing::lease(step, &ask)).await
+        let (ask, writer) = (ask.clone(), self.writer.clone());
+        let (give, take) = oneshot::channel();
+        // On a task of its own: a caller that gives up does not leave jobs leased to nobody, to lapse as if it had died.
+        tokio::spawn(async move {
+            let leased = writer.ask(move |step| leasing::lease(step, &ask)).await;
+            if let Err(Ok(abandoned)) = give.send(leased) {
+                give_back(&writer, abandoned.leases).await;
+            }
+        });
+        take.await.map_err(|error| StoreError::Unavailable(Box::new(error)))?
     }
 
     async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
@@ -293,6 +303,16 @@ impl Store for SqliteStore {
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(self.clock.now())
+    }
+}
+
+/// Ends leases that nobody holds any more, their jobs untouched.
+async fn give_back(writer: &Writer, leases: Vec<Lease>) {
+    for lease in leases {
+        let run = lease.run.clone();
+        if let Err(error) = writer.ask(move |step| finish::finish(step, &lease, &[])).await {
+            tracing::warn!(%run, %error, "a lease that nobody holds could not be given back; it lapses");
+        }
     }
 }
 
