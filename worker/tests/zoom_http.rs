@@ -249,6 +249,19 @@ async fn where_nobody_listens_nothing_was_applied() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_speak_tls_gets_nothing_over_https() {
+    let server = Server::start(Act::Say(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())).await;
+    let mut config = server.config.clone();
+    config.base_url = format!("https://127.0.0.1:{}/v2", server.port).parse().unwrap();
+    config.token_url = format!("https://127.0.0.1:{}/oauth/token", server.port).parse().unwrap();
+    let options = ProviderOptions { call_timeout: Duration::from_secs(2), ..ProviderOptions::default() };
+    let provider = ZoomProvider::new(&zoom_paper::account(), &config, options).unwrap();
+    let reply = deactivate(&provider).await;
+    assert_eq!((reply.verdict, reply.may_have_applied), (Verdict::Transient, false), "{reply:?}");
+    assert!(!server.seen.lock().unwrap().iter().any(|head| head.contains("HTTP/1.1")));
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_gets_neither_the_call_nor_the_token() {
     let other = Server::start(Act::Say(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())).await;
     for status in [301, 302, 303, 307, 308] {

@@ -56,7 +56,7 @@ pub enum Asked {
     #[error(transparent)]
     Closed(#[from] GateClosed),
     /// The vendor refuses for good, or failed at every try. Where the reply has a halt, the account is to be held.
-    #[error("the vendor does not answer {call:?}: {}", said(reply))]
+    #[error("the vendor does not answer {call:?}: {}", said(*call, reply))]
     Vendor {
         /// What was asked.
         call: Call,
@@ -65,9 +65,14 @@ pub enum Asked {
     },
 }
 
-fn said(reply: &Reply) -> String {
+/// What was said, for logs: a vendor's message about one user may hold an address, so it is left out where no halt makes it
+/// one about the account.
+fn said(call: Call, reply: &Reply) -> String {
     let code = reply.code.as_deref().unwrap_or(reply.verdict.as_str());
-    format!("{} ({code})", reply.message.as_deref().unwrap_or("no message"))
+    match &reply.message {
+        Some(message) if call == Call::List || reply.halt.is_some() => format!("{message} ({code})"),
+        _ => format!("{} ({code})", reply.verdict),
+    }
 }
 
 /// Reads an account's directory.

@@ -38,11 +38,20 @@ pub(super) fn page(body: &[u8], status: Status) -> Option<ListPage> {
     })
 }
 
-/// Reads the answer of `GET /users/{id}`. `None` where it is no user, or does not tell its status.
-pub(super) fn single(body: &[u8]) -> Option<ResolvedUser> {
+/// Why the answer to a look-up is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoUser {
+    /// It is not Zoom's: no JSON object.
+    NotZoom,
+    /// It names nobody, or does not tell whether the user can sign in.
+    Incomplete,
+}
+
+/// Reads the answer of `GET /users/{id}`.
+pub(super) fn single(body: &[u8]) -> Result<ResolvedUser, NoUser> {
     match serde_json::from_str(&String::from_utf8_lossy(body)) {
-        Ok(Value::Object(entry)) => user(&entry, None),
-        _ => None,
+        Ok(Value::Object(entry)) => user(&entry, None).ok_or(NoUser::Incomplete),
+        _ => Err(NoUser::NotZoom),
     }
 }
 
@@ -112,9 +121,12 @@ mod tests {
 
     #[test]
     fn a_single_user_without_a_known_status_is_not_taken() {
-        assert!(single(br#"{"id":"a","status":"active"}"#).is_some());
-        for body in [r#"{"id":"a"}"#, r#"{"id":"a","status":"gone"}"#, r#"{"status":"active"}"#, "{}", "x"] {
-            assert!(single(body.as_bytes()).is_none(), "{body}");
+        assert!(single(br#"{"id":"a","status":"active"}"#).is_ok());
+        for body in [r#"{"id":"a"}"#, r#"{"id":"a","status":"gone"}"#, r#"{"status":"active"}"#, "{}"] {
+            assert_eq!(single(body.as_bytes()), Err(NoUser::Incomplete), "{body}");
+        }
+        for body in ["", "x", "[]", "<html>"] {
+            assert_eq!(single(body.as_bytes()), Err(NoUser::NotZoom), "{body}");
         }
     }
 

@@ -31,6 +31,7 @@ use super::{
     Access, Call, Cursor, Label, Page, Provider, ProviderError, ProviderOptions, Rate, Reply,
     http::{Answer, PAGE_BODY, SMALL_BODY, check_address, client, exchange},
 };
+use directory::NoUser;
 pub use rates::{LIGHT, MEDIUM};
 use token::{Credentials, Tokens};
 
@@ -232,8 +233,14 @@ impl Provider for ZoomProvider {
         let segment = segment(user.as_str()).ok_or_else(|| unnameable(user.as_str()))?;
         match self.call(Call::LookUp, Method::GET, &format!("/users/{segment}"), &[], None).await {
             Ok((answer, _)) => match directory::single(answer.body.bytes()) {
-                Some(user) => Ok(Some(user)),
-                None => Err(unreadable(&answer, "a user with a status")),
+                Ok(user) => Ok(Some(user)),
+                Err(NoUser::NotZoom) => Err(unreadable(&answer, "a user")),
+                // One such user must not hold up everybody else: it is refused alone.
+                Err(NoUser::Incomplete) => Err(Reply {
+                    verdict: Verdict::Rejected,
+                    code: Some("incomplete".to_owned()),
+                    ..unreadable(&answer, "a user with a name and a status that is known")
+                }),
             },
             Err(reply) if reply.verdict == Verdict::NotFound => Ok(None),
             Err(reply) => Err(reply),
