@@ -65,6 +65,9 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     }
     let replies = call::apply(&mut work, &account, &open).await;
     let ended_at = account.now();
+    let went_through =
+        |reply: &Reply| !matches!(reply.verdict, Verdict::Throttled | Verdict::Transient | Verdict::Lost);
+    let accepted = replies.iter().any(went_through);
     let mut pause = None;
     for (place, (job, reply)) in open.iter().zip(replies).enumerate() {
         let reply = rebased(reply, &account);
@@ -80,7 +83,9 @@ async fn carry_out(work: Work, account: Arc<Account>) {
             );
         }
         None => {
-            account.limiter.accepted(&work.permit);
+            if accepted {
+                account.limiter.accepted(&work.permit);
+            }
             record::record(&account, work.lease, work.lasts_until, reports).await;
         }
     }

@@ -51,6 +51,8 @@ pub struct Vendor {
     script: Script,
     pub per_second: f64,
     pub latency: Duration,
+    /// So many users stand in its listing, named as [`super::users`] names them.
+    pub listed: usize,
     pub seen: Mutex<Seen>,
     /// How many calls have begun.
     pub begun: watch::Sender<usize>,
@@ -82,6 +84,7 @@ impl Vendor {
             script: Box::new(script),
             per_second,
             latency: Duration::from_millis(60),
+            listed: 0,
             seen: Mutex::default(),
             begun: watch::Sender::new(0),
         })
@@ -137,7 +140,7 @@ impl Provider for Vendor {
     }
 
     fn listings(&self) -> Vec<Cursor> {
-        vec![]
+        if self.listed == 0 { vec![] } else { vec![Cursor { listing: "all", page: None }] }
     }
 
     fn call_timeout(&self) -> Duration {
@@ -194,7 +197,8 @@ impl Provider for Vendor {
     }
 
     async fn list(&self, _: &Cursor) -> Result<Page, Reply> {
-        Ok(Page { users: vec![], next: None, total: Some(0) })
+        let users = super::users(self.listed).iter().map(|name| self.user(name)).collect();
+        Ok(Page { users, next: None, total: Some(self.listed as u64) })
     }
 
     async fn access(&self) -> Result<Access, Reply> {
