@@ -70,6 +70,8 @@ pub enum Command {
     Runs(RunsArgs),
     /// Show what happened to every user of a run
     Report(ReportArgs),
+    /// Compare the directory with the outcomes of a run that is over
+    Verify(RunArg),
     /// Stop a run for now; calls in flight finish
     Pause(RunArg),
     /// Go on with a paused or interrupted run
@@ -143,6 +145,9 @@ pub struct SubmitArgs {
     /// What to submit.
     #[command(flatten)]
     pub submission: Submission,
+    /// Taken for the sake of scripts that change `run` into `submit`.
+    #[command(flatten)]
+    pub ending: Ending,
 }
 
 /// `usher worker`
@@ -161,7 +166,7 @@ pub struct WorkerArgs {
 pub struct StatusArgs {
     /// The run; without it, all that are unfinished
     pub run: Option<RunId>,
-    /// Stay, and show progress until the run is over
+    /// Stay, and show progress until the run (without one: every run) is over
     #[arg(long, short)]
     pub watch: bool,
     /// As JSON

@@ -49,7 +49,7 @@ pub async fn show(
     status::show(store, run, json, plan).await?;
     let mut text = String::new();
     if let Some(verification) = verification {
-        text += &describe(verification);
+        text += &format!("\n{}", describe(verification));
     }
     if !reports.is_empty() {
         let paths: Vec<String> = reports.iter().map(|path| format!("  {}\n", path.display())).collect();
@@ -63,10 +63,11 @@ pub async fn show(
     }
 }
 
-fn describe(verification: &Verification) -> String {
+/// What a verification found, for people.
+pub fn describe(verification: &Verification) -> String {
     let checked = of(verification.checked, "user");
     let mut text = match verification.disagreements.len() {
-        0 => format!("\nThe directory agrees: {checked} verified.\n"),
+        0 => format!("The directory agrees: {checked} verified.\n"),
         n => format!("\nThe directory DISAGREES about {} of {} verified:\n", count(n as u64), checked),
     };
     for wrong in verification.disagreements.iter().take(NAMED) {

@@ -63,6 +63,7 @@ async fn dispatch(cli: Cli) -> Outcome {
                 Command::Status(args) => commands::status::status(&context, &args).await,
                 Command::Runs(args) => commands::runs::runs(&context, &args).await,
                 Command::Report(args) => commands::report::report(&context, &args).await,
+                Command::Verify(args) => commands::verify::verify(&context, &args).await,
                 Command::Pause(args) => commands::steer::pause(&context, &args).await,
                 Command::Resume(args) => commands::resume::resume(&context, &args).await,
                 Command::Cancel(args) => commands::steer::cancel(&context, &args).await,

@@ -10,7 +10,6 @@ use usher_shared::{
 };
 use usher_worker::{
     AccountView, Engine, EngineError, PacedGate,
-    limiter::Limiter,
     provider::{Call, SharedProvider},
     verify::{Verification, verify_run},
 };
@@ -66,9 +65,8 @@ pub async fn to_its_end(
 
     let verification = match (&stopped, ending.verify) {
         (Stopped::Over, true) => {
-            let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates());
             console::hint(context.global.quiet, "Comparing the directory with the outcomes ...");
-            Some(verify(store, &provider, limiter, run).await?)
+            Some(verify(store, address, &provider, &status).await?)
         }
         _ => None,
     };
@@ -237,14 +235,16 @@ async fn pause(store: &SharedStore, run: &RunId) -> Result<(), Failure> {
     }
 }
 
-async fn verify(
+/// Compares the directory with the outcomes of a run.
+pub async fn verify(
     store: &SharedStore,
+    address: &StoreAddress,
     provider: &SharedProvider,
-    limiter: std::sync::Arc<dyn Limiter>,
-    run: &RunId,
+    status: &RunStatus,
 ) -> Result<Verification, Failure> {
+    let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates());
     let gate = PacedGate::new(limiter, provider.clone(), wiring::clock());
-    verify_run(&**store, &**provider, &gate, run)
+    verify_run(&**store, &**provider, &gate, &status.run.id)
         .await
         .map_err(|error| Failure { exit: Exit::Unavailable, error: error.into() })
 }

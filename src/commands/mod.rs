@@ -10,4 +10,5 @@ pub mod simulate;
 pub mod status;
 pub mod steer;
 pub mod submit;
+pub mod verify;
 pub mod worker;

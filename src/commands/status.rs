@@ -1,14 +1,17 @@
 //! `usher status`: how far a run has come, or what is unfinished.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use usher_shared::{RunStatus, store::SharedStore};
+use usher_shared::{RunId, RunStatus, store::SharedStore};
 
 use super::steer::find;
 use crate::{
     cli::StatusArgs,
     console,
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     progress::Progress,
     report::{
         json::StatusView,
@@ -24,8 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let Some(run) = &args.run else {
-        let mut unfinished = store.runs(10_000).await?;
-        unfinished.retain(|status| !status.phase.is_over());
+        if args.watch && watch_all(context, &store).await? {
+            return Ok(Exit::Interrupted);
+        }
+        let unfinished = unfinished(&store).await?;
         if args.json {
             let views: Vec<StatusView<'_>> = unfinished.iter().map(StatusView::from).collect();
             let text = serde_json::to_string_pretty(&views).map_err(std::io::Error::from)?;
@@ -41,16 +46,12 @@ pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
     };
     let mut status = find(&store, run).await?;
     if args.watch {
-        let mut stop = context.stop.clone();
         let mut progress = Progress::new(&context.bars, context.global.quiet);
         while !status.phase.is_over() {
             progress.show(&status, None, Instant::now());
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop.asked() => {
-                    progress.end();
-                    return Ok(Exit::Interrupted);
-                }
+            if pause_or_stop(context).await {
+                progress.end();
+                return Ok(Exit::Interrupted);
             }
             status = find(&store, run).await?;
         }
@@ -58,6 +59,46 @@ pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
     }
     show(&store, &status, args.json, None).await?;
     Ok(if args.watch { verdict(&status) } else { Exit::Success })
+}
+
+/// Shows every unfinished run until none is left; `true` where it was asked to stop first.
+async fn watch_all(context: &Context, store: &SharedStore) -> Result<bool, Failure> {
+    let mut shown: BTreeMap<RunId, Progress> = BTreeMap::new();
+    loop {
+        let unfinished = unfinished(store).await?;
+        shown.retain(|run, progress| {
+            let goes_on = unfinished.iter().any(|status| status.run.id == *run);
+            if !goes_on {
+                progress.end();
+            }
+            goes_on
+        });
+        for status in &unfinished {
+            shown
+                .entry(status.run.id.clone())
+                .or_insert_with(|| Progress::new(&context.bars, context.global.quiet))
+                .show(status, None, Instant::now());
+        }
+        if unfinished.is_empty() || pause_or_stop(context).await {
+            shown.values_mut().for_each(Progress::end);
+            return Ok(!unfinished.is_empty());
+        }
+    }
+}
+
+/// Waits until it is time to look again; `true` where the process was asked to stop.
+async fn pause_or_stop(context: &Context) -> bool {
+    let mut stop = context.stop.clone();
+    tokio::select! {
+        () = tokio::time::sleep(LOOK_EVERY) => false,
+        () = stop.asked() => true,
+    }
+}
+
+async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> {
+    let mut runs = store.runs(10_000).await?;
+    runs.retain(|status| !status.phase.is_over());
+    Ok(runs)
 }
 
 /// Prints a status: as JSON, or for people.

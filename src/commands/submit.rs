@@ -17,5 +17,14 @@ pub async fn submit(context: &Context, args: &SubmitArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let submitted = submission::submit(context, &store, &address, &args.submission).await?;
     console::print(&format!("{}\n", submitted.run()))?;
+    if args.ending.verify {
+        console::hint(
+            context.global.quiet,
+            format_args!(
+                "Workers do it later. Once it is over, compare with: usher verify {}",
+                submitted.run()
+            ),
+        );
+    }
     Ok(Exit::Success)
 }
