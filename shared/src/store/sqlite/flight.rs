@@ -17,7 +17,8 @@ use crate::{Outcome, RunId};
 const WAIT: Duration = Duration::from_millis(200);
 
 /// The newer run that decides about the user of a job, where there is one. A run that is being cancelled decides
-/// nothing more, except where it was through with the user, or a worker has them in hand.
+/// nothing more, except where it was through with the user. While a worker has its job in hand nobody knows yet: the
+/// user is in flight then, and the older job waits.
 pub(super) fn decided_by(
     step: &Step<'_>,
     account: i64,
@@ -29,7 +30,7 @@ pub(super) fn decided_by(
         .prepare_cached(
             "SELECT r.id FROM claims c JOIN jobs j ON j.place = c.place JOIN runs r ON r.key = j.run
              WHERE c.account = ?1 AND c.user = ?2 AND c.admission > ?3
-                 AND (r.cancelled = 0 OR j.state = 'leased' OR (j.state = 'finished' AND j.outcome <> ?4))
+                 AND (r.cancelled = 0 OR (j.state = 'finished' AND j.outcome <> ?4))
              ORDER BY c.admission DESC LIMIT 1",
         )?
         .query_row(params![account, user, admission, Outcome::Cancelled.as_str()], |row| row.get(0))

@@ -196,8 +196,7 @@ impl Store for SqliteStore {
     }
 
     async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
-        // From here on the account's bell remembers a ring, so that none is missed between this and the wait.
-        drop(self.signals.of(&ask.account));
+        self.signals.look(&ask.account);
         let (ask, writer) = (ask.clone(), self.writer.clone());
         let (give, take) = oneshot::channel();
         // On a task of its own: a caller that gives up does not leave jobs leased to nobody, to lapse as if it had died.
