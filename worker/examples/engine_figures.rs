@@ -34,7 +34,7 @@ use usher_worker::{
     provider::{ProviderOptions, SharedProvider, zoom::ZoomProvider},
 };
 
-struct Redis(Child, String, tempfile::TempDir);
+struct Redis(Child, String, #[expect(dead_code, reason = "held for its Drop")] tempfile::TempDir);
 
 impl Drop for Redis {
     fn drop(&mut self) {

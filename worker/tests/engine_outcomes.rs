@@ -1,5 +1,5 @@
 //! What becomes of a job for everything a vendor can answer, through the whole engine, in virtual time.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
 mod engine_support;
 

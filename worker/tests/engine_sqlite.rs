@@ -1,5 +1,5 @@
 //! The engine on the embedded store, in real time.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
 mod engine_support;
 

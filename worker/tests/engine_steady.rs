@@ -1,5 +1,5 @@
 //! Pace, stopping, lapsed leases, and accounts that do not wait for each other: the whole engine in virtual time.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
 mod engine_support;
 

@@ -1,5 +1,10 @@
 //! What the engine's tests share: a store in memory, a scripted vendor, virtual time, and a run to work.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a part of test files, each of which uses some of it"
+)]
 
 pub mod memory_store;
 pub mod vendor;
