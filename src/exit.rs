@@ -8,7 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All as wished.
     Success = 0,
-    /// The run is over, and some users are not as wished. Only `run`, `resume`, `demo` and `status --watch` say this.
+    /// The run is over, and some users are not as wished. Only `run`, `resume`, `status --watch`,
+    /// `verify` and a `demo` that disagrees with its directory say this.
     SomeFailed = 1,
     /// What was given can't be used: a file, a row, an argument.
     InvalidInput = 2,
@@ -28,7 +29,7 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0    all as wished
-  1    some users are not as wished (run, resume, status --watch)
+  1    some users are not as wished (run, resume, status --watch, verify)
   2    invalid input: a file, a row, an argument
   3    refused: nobody said yes
   4    configuration, credentials or scopes
