@@ -27,8 +27,9 @@ pub use redis::RedisLimiter;
 /// How far ahead a start is reserved at most: what a pause or an urgent job has to wait for.
 pub const HORIZON: Duration = Duration::from_millis(200);
 /// How much later than another a call may arrive at the vendor without the plan's limit being met: a fleet that starts
-/// its calls evenly needs a margin of that many seconds of the rate. 1/80 s keeps 80/s at 79/s.
-pub const ROOM: Duration = Duration::from_micros(12_500);
+/// its calls evenly needs a margin of that many seconds of the rate. 18 ms keep 80/s at 78.6/s; measured on two cores
+/// that were busy with something else, 12.5 ms let up to 84 calls into one second.
+pub const ROOM: Duration = Duration::from_millis(18);
 /// The longest wait between refusals that follow each other, where the vendor names no time.
 pub const LONGEST_UNSAID: Duration = Duration::from_secs(2);
 

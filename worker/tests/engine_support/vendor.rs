@@ -51,6 +51,7 @@ pub struct Vendor {
     script: Script,
     pub per_second: f64,
     pub latency: Duration,
+    pub call_timeout: Duration,
     /// So many users stand in its listing, named as [`super::users`] names them.
     pub listed: usize,
     pub seen: Mutex<Seen>,
@@ -84,6 +85,7 @@ impl Vendor {
             script: Box::new(script),
             per_second,
             latency: Duration::from_millis(60),
+            call_timeout: Duration::from_secs(10),
             listed: 0,
             seen: Mutex::default(),
             begun: watch::Sender::new(0),
@@ -144,7 +146,7 @@ impl Provider for Vendor {
     }
 
     fn call_timeout(&self) -> Duration {
-        Duration::from_secs(10)
+        self.call_timeout
     }
 
     fn protected_role(&self, user: &ResolvedUser) -> Option<&'static str> {
