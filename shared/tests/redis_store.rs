@@ -222,7 +222,8 @@ async fn a_cancelled_run_supersedes_nothing_even_where_a_third_run_stood_between
 async fn a_cancel_that_is_half_done_outweighs_only_where_it_was_carried_out() {
     let server = RedisServer::start(Durability::Memory, &[]);
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
-    let store = RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let store =
+        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
     let older = submitted(&store, "half", 4, Priority::Bulk).await;
     let newer = submitted(&store, "half", 4, Priority::Bulk).await;
     // The newer run has changed user 0 and is about to change user 1 when it is cancelled; only user 2 is cancelled yet.

@@ -14,7 +14,7 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Hold, HoldReason, JobReport, Outcome, Priority, RunId, RunPhase, RunStatus, Timestamp, Verdict,
+    Action, Hold, HoldReason, JobReport, Outcome, Priority, RunId, RunPhase, RunStatus, Timestamp, Verdict,
     store::{CHUNK, Lease, LeaseAsk, LeasedJob, SharedStore, StoreError},
 };
 
@@ -24,7 +24,7 @@ const SEED: &str = "USHER_CONFORMANCE_SEED";
 const OPERATIONS: usize = 400;
 
 /// Few enough that every run shares users with every other.
-const USERS: usize = 12;
+const USERS: usize = 40;
 
 /// A lease in a worker's hands, perhaps lapsed by now.
 #[derive(Debug)]
@@ -48,24 +48,16 @@ pub async fn whatever_is_done_in_whatever_order_every_job_ends_once(fixture: &im
     eprintln!("to repeat this: {SEED}={seed}");
     let handles = [fixture.store(), fixture.second_handle().await];
     let steps = Steps::new(fixture);
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut runs = Vec::new();
-    for _ in 0..3 {
-        let users: Vec<String> =
-            (0..USERS).filter(|_| random.random_bool(0.8)).map(|n| format!("u{n}")).collect();
-        let mut submission = Submission::of(&users.iter().map(String::as_str).collect::<Vec<_>>());
-        if submission.requests.is_empty() {
-            submission = Submission::of(&["u0"]);
-        }
-        for request in &mut submission.requests {
-            request.action = if random.random_bool(0.5) { crate::Action::Activate } else { request.action };
-        }
-        let run = steps.submit(&submission).await;
-        steps.resolve_all(&run).await;
-        runs.push(run);
+    let random = StdRng::seed_from_u64(seed);
+    let mut workers = Workers { steps, handles, runs: Vec::new(), held: Vec::new(), random };
+    for _ in 0..2 {
+        workers.submit().await;
     }
-    let mut workers = Workers { steps, handles, runs, held: Vec::new(), random };
-    for _ in 0..OPERATIONS {
+    for operation in 0..OPERATIONS {
+        // A third run comes in the middle of the work on the other two.
+        if operation == OPERATIONS / 3 {
+            workers.submit().await;
+        }
         workers.operate().await;
         workers.steps.check_counters().await;
     }
@@ -73,6 +65,18 @@ pub async fn whatever_is_done_in_whatever_order_every_job_ends_once(fixture: &im
 }
 
 impl Workers<'_> {
+    /// A resolved run of some of the users.
+    async fn submit(&mut self) {
+        let mut submission = Submission::of_size(USERS);
+        submission.requests.retain(|_| self.random.random_bool(0.5));
+        for request in &mut submission.requests {
+            request.action = Action::ALL[self.random.random_range(0..2)];
+        }
+        let run = self.steps.submit(&submission).await;
+        self.steps.resolve_all(&run).await;
+        self.runs.push(run);
+    }
+
     /// One operation, chosen at random.
     async fn operate(&mut self) {
         let run = self.runs[self.random.random_range(0..self.runs.len())].clone();
@@ -87,14 +91,14 @@ impl Workers<'_> {
             }
             82..85 => allowed(store.admit(&run).await),
             85..91 => {
-                let limit = self.random.random_range(1..6);
+                let limit = self.random.random_range(1..9);
                 allowed(store.promote(&run, limit).await);
             }
             91..93 => allowed(store.pause(&run).await),
             93..96 => allowed(store.resume(&run).await),
             96 => {
                 // Rarely, or nothing is left to be worked.
-                if self.random.random_bool(0.3) {
+                if self.random.random_bool(0.1) {
                     let limit = self.random.random_range(1..4);
                     allowed(store.cancel(&run, limit).await);
                 }
@@ -209,10 +213,10 @@ impl Workers<'_> {
         let until = now.after(Duration::from_secs(self.random.random_range(0..6)));
         let tried = |verdict| attempt(now, &lease.worker, verdict);
         match self.random.random_range(0..10) {
-            0..4 => Some(finished(seq, Some(tried(Verdict::Applied)), Outcome::Applied)),
-            4 => Some(finished(seq, Some(tried(Verdict::NotFound)), Outcome::NotFound)),
-            5..7 => Some(retried(seq, tried(Verdict::Transient), until)),
-            7 => Some(throttled(seq, tried(Verdict::Throttled), until)),
+            0 | 1 => Some(finished(seq, Some(tried(Verdict::Applied)), Outcome::Applied)),
+            2 => Some(finished(seq, Some(tried(Verdict::NotFound)), Outcome::NotFound)),
+            3 | 4 => Some(retried(seq, tried(Verdict::Transient), until)),
+            5..8 => Some(throttled(seq, tried(Verdict::Throttled), until)),
             8 => Some(returned(seq, until)),
             _ => None,
         }
@@ -266,7 +270,9 @@ impl Workers<'_> {
         assert_eq!(rows.len() as u64, status.counters.total);
         let (mut attempts, mut lost, mut calls) = (0, 0, 0);
         for row in &rows {
-            for tried in self.steps.store.attempts(run, row.seq).await.unwrap() {
+            let listed = self.steps.store.attempts(run, row.seq).await.unwrap();
+            assert_eq!(row.attempts as usize, listed.len(), "{row:?}");
+            for tried in listed {
                 attempts += 1;
                 lost += u64::from(tried.verdict == Verdict::Lost);
                 calls += u64::from(tried.calls);

@@ -6,7 +6,7 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Outcome, RunId, RunPhase,
+    Outcome, Priority, RunId, RunPhase,
     store::{Lease, LeaseAsk},
 };
 
@@ -128,6 +128,48 @@ pub async fn a_death_alone_is_counted_too(fixture: &impl Fixture) {
     assert_eq!((status.phase, status.effort.lost), (RunPhase::Finished, 3));
     let row = steps.only_outcome(&run).await;
     assert_eq!((row.outcome, row.attempts), (Outcome::Poisoned, 3));
+}
+
+/// A worker empties its hands for it: were it given other jobs of that priority then, it would have stood still for
+/// nothing, again and again. Urgent work comes first here, too.
+pub async fn an_idle_worker_is_given_it_before_other_work_of_its_priority(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let older = steps.queue(&Submission::of(&["a", "b"])).await;
+    let run = steps.queue(&Submission::of(&["kills"])).await;
+    die_holding_the_first_job(&steps, &run, 2).await;
+    let urgent = steps.queue(&Submission::of(&["dismissed"]).priority(Priority::Urgent)).await;
+    let idle = LeaseAsk { idle: true, ..ask("idle") };
+    for expected in [urgent, run, older] {
+        let lease = steps.lease(&idle).await.leases.remove(0);
+        assert_eq!(lease.run, expected);
+        steps.apply(lease).await;
+    }
+}
+
+/// Nobody empties its hands for a job that is not due yet.
+pub async fn a_job_to_run_alone_that_is_not_due_is_not_counted(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(1)).await;
+    die_holding_the_first_job(&steps, &run, 2).await;
+    let lease = steps.lease(&LeaseAsk { idle: true, ..ask("idle") }).await.leases.remove(0);
+    let due = steps.now().after(TTL);
+    steps.finish(lease, vec![returned(0, due)]).await;
+    let leased = steps.lease_nothing("busy").await;
+    assert_eq!((leased.alone_waiting, leased.next_due), (0, Some(due)));
+    steps.pass(TTL).await;
+    assert_eq!(steps.lease_nothing("busy").await.alone_waiting, 1);
+}
+
+/// Nor for one of a run that it does not work on.
+pub async fn who_asks_for_one_run_counts_its_jobs_to_run_alone(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let other = steps.queue(&Submission::of(&["kills"])).await;
+    die_holding_the_first_job(&steps, &other, 2).await;
+    let own = steps.queue(&Submission::of(&["a"])).await;
+    let leased = steps.lease(&LeaseAsk { only_run: Some(own.clone()), idle: true, ..ask("w1") }).await;
+    assert_eq!((&leased.leases[0].run, leased.alone_waiting), (&own, 0));
+    let leased = steps.lease(&LeaseAsk { only_run: Some(other), ..ask("w2") }).await;
+    assert_eq!((leased.leases.len(), leased.alone_waiting), (0, 1));
 }
 
 pub async fn a_job_that_waits_to_run_alone_is_cancelled_with_its_run(fixture: &impl Fixture) {

@@ -8,15 +8,15 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Action, Attempt, JobReport, Outcome, OutcomeRow, Request, RunPhase, RunState, SnoozeReason, Then,
-    Verdict, store::LeaseAsk,
+    Action, Attempt, JobReport, Outcome, OutcomeRow, RunPhase, RunState, SnoozeReason, Then, Verdict,
+    store::LeaseAsk,
 };
 
 pub async fn an_outcome_is_kept_to_the_letter(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let mut submission = Submission::of(&["Ann.Lee@Corp.Example"]);
-    submission.requests[0] =
-        Request { line: 4_711, reason: Some("=cmd|' /C'!A0".into()), ..submission.requests.remove(0) };
+    submission.requests[0].line = 4_711;
+    submission.requests[0].reason = Some("=cmd|' /C'!A0".into());
     let run = steps.queue(&submission).await;
     steps.pass(Duration::from_secs(2)).await;
     let lease = steps.lease_one("host:17:x").await;
@@ -210,6 +210,51 @@ pub async fn every_attempt_is_listed_in_order_the_one_that_ended_it_last(fixture
         (Some(tried[0].began_at), Some(tried[3].ended_at))
     );
     assert_eq!(row.worker, Some(worker("w4")));
+}
+
+/// A refused call spent nothing of the job's budget, but it was made: the outcome counts every attempt that is listed.
+pub async fn an_outcome_counts_the_attempts_that_are_listed(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(4)).await;
+    let tried = |verdict| attempt(steps.now(), &worker("w1"), verdict);
+    let mut leased = steps.lease(&LeaseAsk { leases: 4, ..ask("w1") }).await;
+    let last = leased.leases.pop().unwrap();
+    for lease in leased.leases {
+        let seq = lease.jobs[0].seq;
+        steps.finish(lease, vec![throttled(seq, tried(Verdict::Throttled), steps.now())]).await;
+    }
+    // The first is refused, tried in vain, and applied; the second refused and applied; the third refused, and with
+    // the fourth, which has yet to be reported, cancelled.
+    let lease = steps.lease_one("w1").await;
+    assert_eq!((lease.jobs[0].seq, lease.jobs[0].attempt), (0, 1));
+    steps.finish(lease, vec![retried(0, tried(Verdict::Transient), steps.now())]).await;
+    let lease = steps.lease_one("w1").await;
+    assert_eq!((lease.jobs[0].seq, lease.jobs[0].attempt), (0, 2));
+    steps.apply(lease).await;
+    steps.apply(steps.lease_one("w1").await).await;
+    assert_eq!(steps.cancel(&run, 10).await, 1);
+    steps.finish(last, vec![throttled(3, tried(Verdict::Throttled), steps.now())]).await;
+
+    let counted: Vec<_> = steps.outcomes(&run).await.iter().map(|row| row.attempts).collect();
+    assert_eq!(counted, [3, 2, 1, 1]);
+    for (seq, count) in (0..).zip(counted) {
+        assert_eq!(steps.store.attempts(&run, seq).await.unwrap().len(), count as usize);
+    }
+    assert_eq!(steps.status(&run).await.effort.attempts, 7);
+}
+
+/// Whether the store refuses such a report or passes over it: only the lease on a job gives a right to it.
+pub async fn a_report_on_a_job_of_another_lease_changes_nothing_of_it(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(2)).await;
+    let wrong = steps.lease_one("w1").await;
+    let right = steps.lease_one("w2").await;
+    let reports = vec![finished(0, None, Outcome::Applied), finished(1, None, Outcome::Rejected)];
+    let _refused_or_not = steps.store.finish(wrong, reports).await;
+    steps.check_counters().await;
+    steps.apply(right).await;
+    let row = steps.store.outcomes(&run, 1, 1).await.unwrap().remove(0);
+    assert_eq!((row.outcome, row.worker), (Outcome::Applied, Some(worker("w2"))));
 }
 
 /// A worker that drains hands its jobs back; nothing was tried.

@@ -8,7 +8,7 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Outcome, ResolvedUser, RunId, RunPhase, Verdict,
+    Outcome, Priority, ResolvedUser, RunId, RunPhase, Verdict,
     store::{Lease, LeaseAsk, Resolution},
 };
 
@@ -241,15 +241,65 @@ pub async fn a_cancelled_run_supersedes_nothing(fixture: &impl Fixture) {
     assert_eq!(steps.only_outcome(&cancelled).await.outcome, Outcome::Cancelled);
 }
 
-/// From the moment of the cancel, before its jobs have all been swept.
+/// While its jobs are being swept, the older job may go on or wait for the sweep, but it does not end.
 pub async fn a_run_being_cancelled_supersedes_nothing(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let old = steps.queue(&older()).await;
     let cancelled = steps.queue(&Submission::of(&["two@corp.example", "one@corp.example"])).await;
     assert_eq!(steps.cancel(&cancelled, 1).await, 1);
-    let lease = steps.lease_soon("w1").await;
+    let early = steps.lease(&ask("w1")).await.leases.pop();
+    assert_eq!(steps.outcomes(&old).await, []);
+    assert_eq!(steps.cancel(&cancelled, 1).await, 0);
+    let lease = match early {
+        Some(lease) => lease,
+        None => steps.lease_soon("w1").await,
+    };
     assert_eq!(lease.run, old);
     steps.apply(lease).await;
+    assert_eq!(steps.only_outcome(&old).await.outcome, Outcome::Applied);
+}
+
+/// What the newer run did before it was cancelled was done, and the older job would undo it: the promise says that a
+/// cancelled run supersedes nothing, and the fear behind it is a leaver silently active again.
+pub async fn what_a_run_did_before_it_was_cancelled_still_counts(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let old = steps.queue(&older().priority(Priority::Bulk)).await;
+    let new = steps.queue(&Submission::of(&["one@corp.example", "two@corp.example"])).await;
+    let lease = steps.lease_one("w1").await;
+    assert_eq!((&lease.run, lease.jobs[0].seq), (&new, 0));
+    steps.apply(lease).await;
+    assert_eq!(steps.cancel(&new, 10).await, 0);
+    assert_eq!(steps.work_to_the_end("w1").await, []);
+    is_superseded(&steps, &old, &new).await;
+}
+
+/// Its job was in flight when the run was cancelled, and was carried out.
+pub async fn what_a_cancelled_run_had_in_flight_counts_if_it_was_done(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let old = steps.queue(&older().priority(Priority::Bulk)).await;
+    let new = steps.queue(&newer()).await;
+    let in_flight = steps.lease_one("w1").await;
+    assert_eq!(in_flight.run, new);
+    assert_eq!(steps.cancel(&new, 10).await, 1);
+    steps.lease_nothing("w2").await;
+    steps.apply(in_flight).await;
+    assert_eq!(steps.work_to_the_end("w2").await, []);
+    is_superseded(&steps, &old, &new).await;
+}
+
+/// Its job was in flight when the run was cancelled, and came back undone: until then nobody knows who decides, so the
+/// older job waits. Were it superseded at once, neither run would do anything about the user.
+pub async fn what_a_cancelled_run_had_in_flight_does_not_count_if_it_came_back(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let old = steps.queue(&older().priority(Priority::Bulk)).await;
+    let new = steps.queue(&newer()).await;
+    let in_flight = steps.lease_one("w1").await;
+    assert_eq!(in_flight.run, new);
+    assert_eq!(steps.cancel(&new, 10).await, 1);
+    steps.lease_nothing("w2").await;
+    retry_now(&steps, in_flight).await;
+    assert_eq!(steps.only_outcome(&new).await.outcome, Outcome::Cancelled);
+    assert_eq!(steps.work_to_the_end("w2").await, [(old.clone(), 0)]);
     assert_eq!(steps.only_outcome(&old).await.outcome, Outcome::Applied);
 }
 

@@ -143,10 +143,29 @@ pub async fn a_run_can_be_cancelled_at_any_step_after_the_seal(fixture: &impl Fi
     steps.lease_nothing("w1").await;
 }
 
+/// An answer would be taken for "call again" by a worker that fills the queue, without end.
+pub async fn a_run_being_cancelled_is_not_promoted(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(3)).await;
+    steps.resolve_all(&run).await;
+    steps.admit(&run).await;
+    assert_eq!(steps.cancel(&run, 1).await, 2);
+    assert_refused!(steps.store.promote(&run, 10).await, StoreError::WrongPhase { .. });
+    assert_eq!(steps.status(&run).await.counters.queued, 0);
+    assert_eq!(steps.cancel(&run, 10).await, 0);
+    // Over, as after the last promotion: nothing is pending.
+    assert_eq!(steps.promote(&run, 10).await, 0);
+}
+
 pub async fn a_cancel_ends_the_resolving(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let run = steps.submit(&Submission::of_size(2)).await;
     let steward = steps.take_steward(&run).await;
+    assert_eq!(steps.cancel(&run, 1).await, 1);
+    let late = [(1, crate::store::Resolution::Duplicate { of_line: 1 })];
+    assert_refused!(steps.store.resolve(&steward, &late).await, StoreError::LeaseLapsed(_));
+    assert_refused!(steps.store.renew_steward(&steward, TTL).await, StoreError::LeaseLapsed(_));
+    assert_refused!(steps.store.admit(&run).await, StoreError::WrongPhase { .. });
     assert_eq!(steps.cancel(&run, 10).await, 0);
     assert!(steps.store.finish_resolving(steward).await.is_err());
     assert_refused!(steps.store.admit(&run).await, StoreError::WrongPhase { .. });
@@ -231,8 +250,8 @@ pub async fn a_run_that_is_over_can_not_be_steered(fixture: &impl Fixture) {
     let cancelled = steps.queue(&Submission::of_size(1)).await;
     assert_eq!(steps.cancel(&cancelled, 10).await, 0);
     assert_refused!(steps.store.pause(&cancelled).await, StoreError::WrongPhase { .. });
-    // Asked again, as after a lost reply: done, or too late to do.
-    assert!(matches!(steps.store.cancel(&cancelled, 10).await, Ok(0) | Err(StoreError::WrongPhase { .. })));
+    // Asked again, as after a lost reply: it is done.
+    assert_eq!(steps.cancel(&cancelled, 10).await, 0);
     assert_eq!(steps.status(&cancelled).await.phase, RunPhase::Cancelled);
 }
 

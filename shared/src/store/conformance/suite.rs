@@ -101,6 +101,8 @@ macro_rules! conformance_suite {
             two_hundred_jobs_of_one_lease_end_one_by_one
             jobs_that_no_report_names_go_back_untouched
             every_attempt_is_listed_in_order_the_one_that_ended_it_last
+            an_outcome_counts_the_attempts_that_are_listed
+            a_report_on_a_job_of_another_lease_changes_nothing_of_it
             a_job_that_was_handed_back_has_no_attempt
         );
         $crate::conformance_suite!(@subject $fixture, lapsing:
@@ -127,6 +129,9 @@ macro_rules! conformance_suite {
             each_job_of_a_batch_that_died_twice_is_leased_alone
             a_job_that_was_handed_back_still_runs_alone
             a_death_alone_is_counted_too
+            an_idle_worker_is_given_it_before_other_work_of_its_priority
+            a_job_to_run_alone_that_is_not_due_is_not_counted
+            who_asks_for_one_run_counts_its_jobs_to_run_alone
             a_job_that_waits_to_run_alone_is_cancelled_with_its_run
             a_paused_run_has_no_job_waiting_to_run_alone
         );
@@ -147,6 +152,9 @@ macro_rules! conformance_suite {
             a_held_run_supersedes_nothing
             a_cancelled_run_supersedes_nothing
             a_run_being_cancelled_supersedes_nothing
+            what_a_run_did_before_it_was_cancelled_still_counts
+            what_a_cancelled_run_had_in_flight_counts_if_it_was_done
+            what_a_cancelled_run_had_in_flight_does_not_count_if_it_came_back
             a_cancel_gives_the_user_back_to_the_newest_run_that_is_left
             a_newer_run_without_that_user_changes_nothing_for_an_older_one
             of_many_runs_on_the_same_users_only_the_newest_is_worked
@@ -159,6 +167,7 @@ macro_rules! conformance_suite {
             a_run_paused_before_its_queue_is_filled_stays_paused
             a_cancel_goes_in_chunks_and_leaves_what_is_in_flight
             a_run_can_be_cancelled_at_any_step_after_the_seal
+            a_run_being_cancelled_is_not_promoted
             a_cancel_ends_the_resolving
             a_cancel_does_not_wait_for_duplicates
             a_job_in_flight_of_a_cancelled_run_keeps_the_outcome_that_it_got

@@ -9,21 +9,33 @@ local PAGE = 4096
 local WAIT_FOR_USER = 200 -- ms that a job waits for the job in flight on its user
 local ALONE_FROM = 2      -- deaths
 
+local function page_key(run, seq)
+  local page = floor(seq / PAGE)
+  local key = run.pages[page]
+  if not key then
+    key = run.key .. ':jobs:' .. page
+    run.pages[page] = key
+  end
+  return key
+end
+
 local function records(run, seqs)
   local found, i = {}, 1
+  if #seqs == 1 then
+    found[seqs[1]] = call('HGET', page_key(run, seqs[1]), seqs[1])
+    return found
+  end
   while i <= #seqs do
     local page, part = floor(seqs[i] / PAGE), {}
     while seqs[i] and floor(seqs[i] / PAGE) == page do
       part[#part + 1] = seqs[i]
       i = i + 1
     end
-    local got = call('HMGET', run.key .. ':jobs:' .. page, unpack(part))
+    local got = call('HMGET', page_key(run, part[1]), unpack(part))
     for k = 1, #part do found[part[k]] = got[k] end
   end
   return found
 end
-
-local pages = {}
 
 local function save_page(key)
   call('HSET', key, unpack(pages[key]))
@@ -31,7 +43,7 @@ local function save_page(key)
 end
 
 local function put(run, seq, record)
-  local key = run.key .. ':jobs:' .. floor(seq / PAGE)
+  local key = page_key(run, seq)
   local page = pages[key]
   if not page then
     page = {}
@@ -104,7 +116,7 @@ local function unclaim(run, record)
   if #kept == 0 then
     call('HDEL', base .. ':users', user)
   else
-    call('HSET', base .. ':users', user, table.concat(kept, ' '))
+    call('HSET', base .. ':users', user, concat(kept, ' '))
   end
 end
 
@@ -154,5 +166,5 @@ end
 
 local function free_user(record)
   local user = user_of(record)
-  if user then call('HDEL', base .. ':busy', user) end
+  if user then call('SREM', base .. ':busy', user) end
 end

@@ -1,4 +1,3 @@
-#!lua
 -- Puts the next pending jobs of an admitted run into the queue, in file order, each as the newest claim on its user.
 --
 -- KEYS[1]  usher:{account}
@@ -7,15 +6,11 @@
 -- keeps    cursor is the first place not gone through; a settled request gets its outcome here; a user's claims name
 --          every run that wants to change it, but for those that a run that is over outweighs: so when a cancel
 --          takes a claim back, the next one below is still known
---@ lib_base
---@ lib_runs
---@ lib_jobs
---@ lib_claims
 local run = load_run(ARGV[2])
 if not run or run.phase == 'o' then return { NO_RUN } end
 if run.phase ~= 'a' and run.phase ~= 'f' and run.phase ~= 'c' then return { WRONG_PHASE, run.phase } end
 if run.phase ~= 'a' or run.cancelled then return { 0, run.pending } end
-local seqs, last = {}, math.min(run.next, run.cursor + tonumber(ARGV[3]))
+local seqs, last = {}, min(run.next, run.cursor + tonumber(ARGV[3]))
 for seq = run.cursor, last - 1 do seqs[#seqs + 1] = tostring(seq) end
 local found = records(run, seqs)
 local ready, users = {}, {}
