@@ -203,10 +203,11 @@ if not hold[1] and leases > 0 and batch > 0 then
     candidates = call('ZRANGE', base .. ':order', 0, 49, 'WITHSCORES')
   end
   local given
+  -- Who asks idle has emptied its hands for it: it comes before other work of its priority, whichever run is older.
   if idle then
     for i = 1, #alones, 2 do
       if (only == '' or only == alones[i])
-        and (not candidates[2] or only ~= '' or tonumber(alones[i + 1]) <= tonumber(candidates[2])) then
+        and (not candidates[2] or rank_of(alones[i + 1]) <= rank_of(candidates[2])) then
         given = grant_alone(load_run(alones[i]))
         if given then break end
       end

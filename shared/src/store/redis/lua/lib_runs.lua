@@ -58,10 +58,13 @@ local function stretch(run, began, ended)
 end
 
 -- The place among the account's runs: urgent before normal before bulk, older first; those not admitted come last.
+local RANK = 281474976710656
 local function place(run)
-  if run.adm then return run.rank * 281474976710656 + run.adm end
-  return 3 * 281474976710656 + run.sealed
+  if run.adm then return run.rank * RANK + run.adm end
+  return 3 * RANK + run.sealed
 end
+
+local function rank_of(score) return floor(score / RANK) end
 
 local function workable(run) return run and run.phase == 'a' and not run.paused and not run.cancelled end
 
