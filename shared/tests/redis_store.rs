@@ -318,7 +318,7 @@ async fn the_tries_of_a_job_are_told_to_its_next_holder_and_stay_in_its_ledger()
     let status = store.run(&run).await.unwrap().unwrap();
     assert_eq!((status.effort.attempts, status.effort.retries, status.effort.lost), (5, 1, 2));
     let row = &store.outcomes(&run, 0, 1).await.unwrap()[0];
-    assert_eq!((row.attempts, row.first_attempt_at), (4, Some(at)));
+    assert_eq!((row.attempts, row.first_attempt_at), (5, Some(at)));
 }
 
 #[tokio::test]

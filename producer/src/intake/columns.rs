@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(chosen(&["id", "username", "userId"]).as_deref(), Some("userId"));
         let columns = Columns::of_header("f.csv", &["ID", "Work e-mail", "Mail"]).unwrap().unwrap();
         assert_eq!(columns.user.label.as_ref(), "Mail");
-        assert_eq!(columns.passed_over, ["Work e-mail".into(), "ID".into()]);
+        assert_eq!(columns.passed_over, ["Work e-mail", "ID"].map(Box::<str>::from));
     }
 
     #[test]

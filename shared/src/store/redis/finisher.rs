@@ -136,7 +136,7 @@ async fn send_together(core: Arc<Core>, account: AccountName, mut queue: mpsc::U
             });
             let together = together.count().max(1);
             let batch: Vec<Waiting> = waiting.drain(..together).collect();
-            let mut call = core.call(&script::FINISH, &account);
+            let mut call = core.call(script::FINISH, &account);
             for one in &batch {
                 one.report.write(&mut call);
             }

@@ -23,9 +23,9 @@ impl RedisStore {
         self.core.plain(cmd("SADD").arg(keys::ACCOUNTS).arg(run.account.as_str())).await?;
         let meta = serde_json::to_string(run)
             .map_err(|error| StoreError::Corrupt(format!("run {}", run.id), error.to_string()))?;
-        let mut call = self.core.call(&script::OPEN, &run.account);
+        let mut call = self.core.call(script::OPEN, &run.account);
         call.arg(run.id.as_str()).arg(run.priority.rank()).arg(meta);
-        self.core.send(&script::OPEN, &call).await?.of_run(&run.id, "it can't be opened again")?;
+        self.core.send(script::OPEN, &call).await?.of_run(&run.id, "it can't be opened again")?;
         self.remember(&run.id, &run.account);
         Ok(())
     }
@@ -38,7 +38,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut first = first_seq;
         for chunk in requests.chunks(CHUNK) {
-            self.on_run(&script::APPEND, run, "nothing can be added to it", |call| {
+            self.on_run(script::APPEND, run, "nothing can be added to it", |call| {
                 call.arg(first);
                 for request in chunk {
                     call.arg(record::encode_request(request));
@@ -56,11 +56,11 @@ impl RedisStore {
             .map_err(|error| StoreError::Corrupt(format!("run {run}"), error.to_string()))?;
         // The list of runs first: a sealed run is never missing from it, and an open one in it is not shown.
         self.list_among_newest(&account, run).await?;
-        let mut call = self.core.call(&script::SEAL, &account);
+        let mut call = self.core.call(script::SEAL, &account);
         let key = &seal.idempotency;
         call.arg(run.as_str()).arg(seal.total).arg(by_action).arg(&key.key).arg(&key.digest);
         call.arg(u8::from(key.again_after_end));
-        let reply = self.core.send(&script::SEAL, &call).await?;
+        let reply = self.core.send(script::SEAL, &call).await?;
         let existing = |text: String| {
             text.parse::<RunId>()
                 .map_err(|error| StoreError::Corrupt("an idempotency key".into(), error.to_string()))
@@ -102,7 +102,7 @@ impl RedisStore {
     }
 
     pub(super) async fn discard_open(&self, run: &RunId) -> Result<(), StoreError> {
-        self.on_run(&script::DISCARD, run, "it can't be discarded", |call| {
+        self.on_run(script::DISCARD, run, "it can't be discarded", |call| {
             call.arg("");
         })
         .await?;
@@ -134,9 +134,9 @@ impl RedisStore {
 
     /// Whether it was still open and untouched.
     async fn expire_one(&self, account: &AccountName, run: &RunId, before: i64) -> Result<bool, StoreError> {
-        let mut call = self.core.call(&script::DISCARD, account);
+        let mut call = self.core.call(script::DISCARD, account);
         call.arg(run.as_str()).arg(before);
-        let reply = self.core.send(&script::DISCARD, &call).await?;
+        let reply = self.core.send(script::DISCARD, &call).await?;
         let gone = reply.code == 0;
         if gone {
             self.drop_from_index(run).await?;

@@ -14,10 +14,10 @@
 //! | `usher:{A}:order`, `:alones`, `:due` | sorted sets of runs with ready jobs, jobs that must run alone, waiting jobs |
 //! | `usher:{A}:admissions` | hash: admission -> run |
 //! | `usher:{A}:users` | hash: user -> claims on it (admission and place of each job) |
-//! | `usher:{A}:busy` | hash: user -> token of the lease that holds it |
+//! | `usher:{A}:busy` | set of users with a job in flight |
 //! | `usher:{A}:leases`, `:held` | sorted set of tokens by their end; hash: token -> what it holds |
 //! | `usher:{A}:ask:S` | a connection's last ask and what it was granted |
-//! | `usher:{A}:run:R` | hash: the run, its counters |
+//! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), its steward |
 //! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
 //! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |
 //! | `usher:{A}:run:R:tries`, `:dups` | hash: place -> attempts that did not end the job; places of duplicates |

@@ -23,6 +23,7 @@ mod record;
 mod reply;
 mod resolving;
 pub mod script;
+mod state;
 mod status;
 mod steering;
 mod wake;
@@ -74,13 +75,13 @@ impl Core {
     }
 
     /// A call of a script, with the time as its first argument.
-    fn call(&self, script: &Script, account: &AccountName) -> Cmd {
+    fn call(&self, script: Script, account: &AccountName) -> Cmd {
         let mut call = script.call(&keys::account(account));
         call.arg(self.now_argument());
         call
     }
 
-    async fn send(&self, script: &Script, call: &Cmd) -> Result<Reply, StoreError> {
+    async fn send(&self, script: Script, call: &Cmd) -> Result<Reply, StoreError> {
         Reply::read(script.send(&self.link, call).await)
     }
 
@@ -149,7 +150,7 @@ impl RedisStore {
     /// wrong phase.
     async fn on_run(
         &self,
-        script: &Script,
+        script: Script,
         run: &RunId,
         wanted: &'static str,
         more: impl FnOnce(&mut Cmd) + Send,
@@ -242,13 +243,13 @@ impl Store for RedisStore {
     }
 
     async fn admit(&self, run: &RunId) -> Result<u64, StoreError> {
-        self.on_run(&script::ADMIT, run, "it can't be admitted", |_| ()).await?.count(0)
+        self.on_run(script::ADMIT, run, "it can't be admitted", |_| ()).await?.count(0)
     }
 
     async fn promote(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
         let wanted = "it can't be put into the queue before it is admitted";
         let limit = limit.min(super::CHUNK);
-        self.on_run(&script::PROMOTE, run, wanted, |call| {
+        self.on_run(script::PROMOTE, run, wanted, |call| {
             call.arg(limit);
         })
         .await?

@@ -106,7 +106,7 @@ fn tries_are_read_with_the_attempts_after_their_head() {
         code: None,
         worker: WorkerId::new("w"),
     };
-    let text = format!("3,2,1,5,99{RS}{0}{RS}{0}", encode_attempt(&attempt));
+    let text = format!("3,2,1,5,99,4{RS}{0}{RS}{0}", encode_attempt(&attempt));
     let first = Some(Timestamp::from_millis(5));
     assert_eq!(decode_tries(&text).unwrap(), Tries { spent: 3, deaths: 2, maybe: true, first });
     assert_eq!(decode_ledger(&text).unwrap(), vec![attempt.clone(), attempt]);

@@ -2,7 +2,7 @@
 
 use redis::{RedisResult, Value};
 
-use super::error;
+use super::{error, state};
 use crate::{RunId, RunPhase, store::StoreError};
 
 /// Why a script refused, by the codes in lua/lib_base.lua.
@@ -98,15 +98,8 @@ pub(super) fn odd(problem: &str) -> StoreError {
 
 /// The phase that a stored letter stands for.
 pub(super) fn phase(letter: &str) -> Result<RunPhase, StoreError> {
-    Ok(match letter {
-        "o" => RunPhase::Open,
-        "s" => RunPhase::Sealed,
-        "r" => RunPhase::Resolved,
-        "a" => RunPhase::Admitted,
-        "f" => RunPhase::Finished,
-        "c" => RunPhase::Cancelled,
-        other => return Err(StoreError::Corrupt("a run's phase".into(), format!("{other:?}"))),
-    })
+    state::phase(letter.bytes().next().unwrap_or_default())
+        .map_err(|flaw| StoreError::Corrupt("a run's phase".into(), flaw))
 }
 
 /// A value as an integer.
@@ -141,6 +134,15 @@ pub(super) fn str(value: &Value) -> Result<&str, StoreError> {
 /// A value as text, or `None` for nil.
 pub(super) fn maybe(value: &Value) -> Result<Option<&str>, StoreError> {
     if matches!(value, Value::Nil) { Ok(None) } else { str(value).map(Some) }
+}
+
+/// A value as it is, or `None` for nil.
+pub(super) fn bytes(value: &Value) -> Result<Option<&[u8]>, StoreError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        _ => Err(odd("no text where text belongs")),
+    }
 }
 
 /// A value as an array.

@@ -22,7 +22,7 @@ impl RedisStore {
         ttl: Duration,
     ) -> Result<Option<Steward>, StoreError> {
         let reply = self
-            .on_run(&script::STEWARD, run, "it can't be resolved", |call| {
+            .on_run(script::STEWARD, run, "it can't be resolved", |call| {
                 call.arg("take").arg(worker.as_str()).arg(millis(ttl));
             })
             .await?;
@@ -33,7 +33,7 @@ impl RedisStore {
     }
 
     pub(super) async fn stay_steward(&self, steward: &Steward, ttl: Duration) -> Result<(), StoreError> {
-        self.on_run(&script::STEWARD, &steward.run, "it can't be resolved", |call| {
+        self.on_run(script::STEWARD, &steward.run, "it can't be resolved", |call| {
             call.arg("renew").arg(steward.token).arg(millis(ttl));
         })
         .await
@@ -43,7 +43,7 @@ impl RedisStore {
     pub(super) async fn end_resolving(&self, steward: Steward) -> Result<(), StoreError> {
         let wanted = "a request has no resolution yet";
         let reply = self
-            .on_run(&script::STEWARD, &steward.run, wanted, |call| {
+            .on_run(script::STEWARD, &steward.run, wanted, |call| {
                 call.arg("finish").arg(steward.token).arg(0);
             })
             .await?;
@@ -64,7 +64,7 @@ impl RedisStore {
         let seqs: Vec<u64> = resolved.iter().map(|(seq, _)| *seq).collect();
         let mut written = self.requests_at(&steward.run, &seqs).await?.into_iter();
         for chunk in resolved.chunks(CHUNK) {
-            self.on_run(&script::RESOLVE, &steward.run, "it can't be resolved", |call| {
+            self.on_run(script::RESOLVE, &steward.run, "it can't be resolved", |call| {
                 call.arg(steward.token);
                 for (seq, resolution) in chunk {
                     // The address is written short where it is the one of the request.

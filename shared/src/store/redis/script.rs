@@ -1,72 +1,42 @@
-//! The scripts: their texts, put together from their own file and the libraries it names, and how they are called.
+//! The scripts: one library of Redis functions, put together from the files of lua/, and how they are called.
+//!
+//! Functions rather than EVAL: what a script defines for itself is then made once and not at each call, which was more
+//! than half of a short script's time. The library's name holds a digest of its text, and so do the functions' names:
+//! processes of two versions work side by side, each with its own.
 
-use std::sync::LazyLock;
+use std::{fmt::Write as _, sync::LazyLock};
 
-use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
+use sha2::{Digest, Sha256};
 
 use super::link::Link;
 
-/// One script. Its file's head is its contract: KEYS, ARGV, replies, and the invariant it keeps.
-#[derive(Debug)]
+/// One script. The head of its file is its contract: KEYS, ARGV, replies, and the invariant it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Script {
-    text: String,
-    hash: String,
+    name: &'static str,
+    body: &'static str,
 }
 
-const LIBRARIES: [(&str, &str); 5] = [
-    ("lib_base", include_str!("lua/lib_base.lua")),
-    ("lib_runs", include_str!("lua/lib_runs.lua")),
-    ("lib_jobs", include_str!("lua/lib_jobs.lua")),
-    ("lib_claims", include_str!("lua/lib_claims.lua")),
-    ("lib_forget", include_str!("lua/lib_forget.lua")),
+/// What the scripts share, in the order in which it builds on one another.
+const SHARED: [&str; 5] = [
+    include_str!("lua/lib_base.lua"),
+    include_str!("lua/lib_runs.lua"),
+    include_str!("lua/lib_jobs.lua"),
+    include_str!("lua/lib_claims.lua"),
+    include_str!("lua/lib_forget.lua"),
 ];
 
-impl Script {
-    /// Replaces each line `--@ name` by the library of that name.
-    fn of(file: &str) -> Self {
-        let mut text = String::with_capacity(16 * 1024);
-        for line in file.lines() {
-            let library =
-                line.strip_prefix("--@ ").and_then(|name| LIBRARIES.iter().find(|(known, _)| *known == name));
-            text.push_str(library.map_or(line, |(_, body)| body));
-            text.push('\n');
-        }
-        Self { hash: redis::Script::new(&text).get_hash().to_owned(), text }
-    }
-
-    /// The whole text, as the server gets it.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// A call of this script on the account whose key prefix is given; further arguments are added to it.
-    pub(super) fn call(&self, prefix: &str) -> Cmd {
-        let mut command = Cmd::new();
-        command.arg("EVALSHA").arg(&self.hash).arg(1).arg(prefix);
-        command
-    }
-
-    /// Sends a call made by [`Script::call`]; loads the script where the server does not know it.
-    pub(super) async fn send(&self, link: &Link, call: &Cmd) -> RedisResult<Value> {
-        match link.send(call).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let mut load = Cmd::new();
-                load.arg("SCRIPT").arg("LOAD").arg(&self.text);
-                link.send(&load).await?;
-                link.send(call).await
-            }
-            reply => reply,
-        }
-    }
-}
+/// The first line of a script that runs although the server's memory is full.
+const ALLOW_OOM: &str = "-- allow-oom\n";
 
 macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
-        $($(#[$doc])* pub static $name: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!(concat!("lua/", $file, ".lua"))));)*
+        $($(#[$doc])* pub const $name: Script =
+            Script { name: $file, body: include_str!(concat!("lua/", $file, ".lua")) };)*
 
-        /// Every script by its file's name.
-        pub static ALL: &[(&str, &LazyLock<Script>)] = &[$(($file, &$name)),*];
+        /// Every script.
+        pub const ALL: &[Script] = &[$($name),*];
     };
 }
 
@@ -101,19 +71,101 @@ scripts! {
     HOLD = "hold";
 }
 
+struct Library {
+    /// Eight digits of the text's digest.
+    digest: String,
+    text: String,
+}
+
+static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let mut source = SHARED.concat();
+    for script in ALL {
+        let flags = if script.body.starts_with(ALLOW_OOM) { "{ 'allow-oom' }" } else { "{}" };
+        // Writing to a String can't fail.
+        let _ = write!(
+            source,
+            "define('usher_DIGEST_{}', {flags}, function()\n{}end)\n",
+            script.name, script.body
+        );
+    }
+    let digest: String = Sha256::digest(&source).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("#!lua name=usher_{digest}\n{}", source.replace("DIGEST", &digest));
+    Library { digest, text }
+});
+
+/// The library's text, as the server gets it.
+#[must_use]
+pub fn library() -> &'static str {
+    &LIBRARY.text
+}
+
+impl Script {
+    /// The name of its file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Its text, the contract at its head.
+    #[must_use]
+    pub fn body(self) -> &'static str {
+        self.body
+    }
+
+    /// The name of its function.
+    #[must_use]
+    pub fn function(self) -> String {
+        format!("usher_{}_{}", LIBRARY.digest, self.name)
+    }
+
+    /// A call of this script on the account whose key prefix is given; further arguments are added to it.
+    pub(super) fn call(self, prefix: &str) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg("FCALL").arg(self.function()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Sends a call made by [`Script::call`]; loads the library where the server does not know it.
+    pub(super) async fn send(self, link: &Link, call: &Cmd) -> RedisResult<Value> {
+        match link.send(call).await {
+            Err(error) if is_unknown_function(&error) => {
+                let mut load = Cmd::new();
+                load.arg("FUNCTION").arg("LOAD").arg(library());
+                match link.send(&load).await {
+                    // Another process was quicker: the same name is the same text.
+                    Err(error) if error.to_string().contains("already exists") => {}
+                    loaded => drop(loaded?),
+                }
+                link.send(call).await
+            }
+            reply => reply,
+        }
+    }
+}
+
+fn is_unknown_function(error: &RedisError) -> bool {
+    error.to_string().contains("Function not found")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_script_is_whole_and_states_its_contract() {
-        for (name, script) in ALL {
-            let text = script.text();
-            assert!(text.starts_with("#!lua"), "{name}");
-            assert!(!text.contains("--@ "), "{name} names a library that there is not");
+    fn every_script_states_its_contract() {
+        for script in ALL {
             for word in ["-- KEYS[1]", "-- ARGV", "-- replies", "-- keeps"] {
-                assert!(text.contains(word), "{name} lacks {word:?}");
+                assert!(script.body.contains(word), "{} lacks {word:?}", script.name);
             }
+        }
+    }
+
+    #[test]
+    fn the_library_names_itself_and_its_functions_by_its_digest() {
+        let text = library();
+        assert!(text.starts_with(&format!("#!lua name=usher_{}\n", LIBRARY.digest)));
+        for script in ALL {
+            assert!(text.contains(&format!("define('{}'", script.function())), "{}", script.name);
         }
     }
 }

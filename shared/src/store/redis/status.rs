@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use redis::{Value, cmd};
 
-use super::{RedisStore, keys, record, reply};
-use crate::{
-    AccountName, Action, Counters, Effort, Hold, NewRun, Priority, RunId, RunPhase, RunStatus, Timestamp,
-    store::StoreError,
-};
+use super::{RedisStore, keys, reply, state::State};
+use crate::{AccountName, Action, Hold, NewRun, Priority, RunId, RunPhase, RunStatus, store::StoreError};
 
 /// Runs looked at together.
 const TOGETHER: usize = 100;
@@ -35,14 +32,9 @@ impl RedisStore {
         account: &AccountName,
         run: &RunId,
     ) -> Result<Option<RunStatus>, StoreError> {
-        let found = self.core.plain(cmd("HGETALL").arg(keys::run(account, run))).await?;
-        let fields = Fields::read(run, found)?;
-        if fields.is_empty() {
-            self.forget(run);
-            return Ok(None);
-        }
-        let status = fields.status()?;
-        Ok((status.phase != RunPhase::Open).then_some(status))
+        let mut read = cmd("HMGET");
+        read.arg(keys::run(account, run)).arg(&["meta", "by_action", "state"]);
+        status(run, &reply::array(self.core.plain(&read).await?)?)
     }
 
     /// The account's hold, where one is in force.
@@ -108,15 +100,18 @@ impl RedisStore {
     /// One past the last place of a run that is no longer open.
     pub(super) async fn places(&self, run: &RunId) -> Result<u64, StoreError> {
         let account = self.account_of(run).await?;
-        let mut read = cmd("HMGET");
-        read.arg(keys::run(&account, run)).arg("phase").arg("next");
-        let found = reply::array(self.core.plain(&read).await?)?;
-        let [phase, next] = found.as_slice() else { return Err(reply::odd("HMGET of two fields")) };
-        match reply::maybe(phase)? {
-            None | Some("o") => Err(StoreError::NoSuchRun(run.clone())),
-            Some(_) => u64::try_from(reply::int(next)?).map_err(|_| reply::odd("a negative place")),
+        let found = self.core.plain(cmd("HGET").arg(keys::run(&account, run)).arg("state")).await?;
+        let state = reply::bytes(&found)?.ok_or_else(|| StoreError::NoSuchRun(run.clone()))?;
+        let state = State::unpack(state).map_err(|flaw| corrupt(run, flaw))?;
+        if state.phase == RunPhase::Open {
+            return Err(StoreError::NoSuchRun(run.clone()));
         }
+        Ok(state.next)
     }
+}
+
+fn corrupt(run: &RunId, flaw: impl ToString) -> StoreError {
+    StoreError::Corrupt(format!("run {run}"), flaw.to_string())
 }
 
 /// A hold as stored.
@@ -125,99 +120,35 @@ pub(super) fn hold(account: &AccountName, text: &str) -> Result<Hold, StoreError
         .map_err(|error| StoreError::Corrupt(format!("the hold of {account}"), error.to_string()))
 }
 
-/// The fields of a run's hash.
-struct Fields<'a> {
-    run: &'a RunId,
-    fields: HashMap<String, String>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(run: &'a RunId, value: Value) -> Result<Self, StoreError> {
-        let mut fields = HashMap::new();
-        let mut values = reply::array(value)?.into_iter();
-        while let (Some(field), Some(value)) = (values.next(), values.next()) {
-            fields.insert(reply::text(&field)?, reply::text(&value)?);
-        }
-        Ok(Self { run, fields })
+/// A run's status, but for its account's hold. `None` for a run that is open, or not there.
+fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError> {
+    let [meta, by_action, state] = found else { return Err(reply::odd("HMGET of three fields")) };
+    let Some(state) = reply::bytes(state)? else { return Ok(None) };
+    let state = State::unpack(state).map_err(|flaw| corrupt(run, flaw))?;
+    if state.phase == RunPhase::Open {
+        return Ok(None);
     }
-
-    fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-
-    fn flaw(&self, field: &str, problem: impl ToString) -> StoreError {
-        StoreError::Corrupt(format!("run {}, {field}", self.run), problem.to_string())
-    }
-
-    fn number<T: std::str::FromStr>(&self, field: &str) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.fields.get(field) else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.flaw(field, format!("{text:?} is no number")))
-    }
-
-    fn count(&self, field: &str) -> Result<u64, StoreError> {
-        Ok(self.number(field)?.unwrap_or(0))
-    }
-
-    fn moment(&self, field: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.number(field)?.map(Timestamp::from_millis))
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(&self, field: &str) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.fields.get(field) else { return Ok(None) };
-        serde_json::from_str(text).map(Some).map_err(|error| self.flaw(field, error))
-    }
-
-    fn is_set(&self, field: &str) -> bool {
-        self.fields.get(field).is_some_and(|value| value == "1")
-    }
-
-    fn outcomes(&self) -> Result<BTreeMap<crate::Outcome, u64>, StoreError> {
-        let mut outcomes = BTreeMap::new();
-        for field in self.fields.keys() {
-            if let Some(letter) = field.strip_prefix("o:") {
-                let outcome = record::outcome_of_letter(letter).map_err(|flaw| self.flaw(field, flaw))?;
-                outcomes.insert(outcome, self.count(field)?);
-            }
-        }
-        Ok(outcomes)
-    }
-
-    fn status(&self) -> Result<RunStatus, StoreError> {
-        let mut run: NewRun = self.json("meta")?.ok_or_else(|| self.flaw("meta", "it is missing"))?;
-        let rank: u8 = self.number("rank")?.ok_or_else(|| self.flaw("rank", "it is missing"))?;
-        run.priority = Priority::ALL
-            .into_iter()
-            .find(|priority| priority.rank() == rank)
-            .ok_or_else(|| self.flaw("rank", rank))?;
-        let phase = self.fields.get("phase").map_or("", String::as_str);
-        Ok(RunStatus {
-            run,
-            phase: reply::phase(phase)?,
-            paused: self.is_set("paused"),
-            cancelled: self.is_set("cancelled"),
-            admission: self.number("adm")?,
-            by_action: self.json::<BTreeMap<Action, u64>>("by_action")?.unwrap_or_default(),
-            counters: Counters {
-                total: self.count("total")?,
-                pending: self.count("pending")?,
-                queued: self.count("queued")?,
-                leased: self.count("leased")?,
-                finished: self.count("done")?,
-                outcomes: self.outcomes()?,
-                duplicates: self.count("dups")?,
-            },
-            effort: Effort {
-                attempts: self.count("attempts")?,
-                calls: self.count("calls")?,
-                throttled: self.count("throttled")?,
-                retries: self.count("retries")?,
-                lost: self.count("lost")?,
-                first_attempt_at: self.moment("first")?,
-                last_attempt_at: self.moment("last")?,
-            },
-            sealed_at: self.moment("sealed")?,
-            finished_at: self.moment("ended")?,
-            hold: None,
-        })
-    }
+    let meta = reply::maybe(meta)?.ok_or_else(|| corrupt(run, "what was submitted is missing"))?;
+    let mut submitted: NewRun = serde_json::from_str(meta).map_err(|error| corrupt(run, error))?;
+    submitted.priority = Priority::ALL
+        .into_iter()
+        .find(|priority| priority.rank() == state.rank)
+        .ok_or_else(|| corrupt(run, "a priority that there is not"))?;
+    let by_action: BTreeMap<Action, u64> = match reply::maybe(by_action)? {
+        Some(text) => serde_json::from_str(text).map_err(|error| corrupt(run, error))?,
+        None => BTreeMap::new(),
+    };
+    Ok(Some(RunStatus {
+        run: submitted,
+        phase: state.phase,
+        paused: state.paused,
+        cancelled: state.cancelled,
+        admission: state.admission,
+        by_action,
+        counters: state.counters,
+        effort: state.effort,
+        sealed_at: state.sealed_at,
+        finished_at: state.finished_at,
+        hold: None,
+    }))
 }

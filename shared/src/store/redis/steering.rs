@@ -14,7 +14,7 @@ impl RedisStore {
         what: &'static str,
         priority: Option<Priority>,
     ) -> Result<(), StoreError> {
-        self.on_run(&script::STEER, run, wanted, |call| {
+        self.on_run(script::STEER, run, wanted, |call| {
             call.arg(what).arg(priority.map_or(0, Priority::rank));
         })
         .await
@@ -22,7 +22,7 @@ impl RedisStore {
     }
 
     pub(super) async fn cancel_some(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        self.on_run(&script::CANCEL, run, "it can't be cancelled", |call| {
+        self.on_run(script::CANCEL, run, "it can't be cancelled", |call| {
             call.arg(limit.min(CHUNK));
         })
         .await?
@@ -33,14 +33,14 @@ impl RedisStore {
         let text = serde_json::to_string(hold)
             .map_err(|error| StoreError::Corrupt(format!("the hold of {account}"), error.to_string()))?;
         let until = hold.until.map_or_else(String::new, |until| until.as_millis().to_string());
-        let mut call = self.core.call(&script::HOLD, account);
+        let mut call = self.core.call(script::HOLD, account);
         call.arg(text).arg(until);
-        self.core.send(&script::HOLD, &call).await.map(drop)
+        self.core.send(script::HOLD, &call).await.map(drop)
     }
 
     pub(super) async fn release_account(&self, account: &AccountName) -> Result<bool, StoreError> {
-        let mut call = self.core.call(&script::HOLD, account);
+        let mut call = self.core.call(script::HOLD, account);
         call.arg("").arg("");
-        Ok(self.core.send(&script::HOLD, &call).await?.code == 0)
+        Ok(self.core.send(script::HOLD, &call).await?.code == 0)
     }
 }

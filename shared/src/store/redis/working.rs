@@ -62,7 +62,7 @@ impl Working {
         let asks = self.asks_of(ask);
         let mut asks = asks.lock().await;
         asks.number += 1;
-        let mut call = self.core.call(&script::LEASE, &ask.account);
+        let mut call = self.core.call(script::LEASE, &ask.account);
         call.arg(record::encode_worker(&ask.worker)).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
         call.arg(ask.only_run.as_ref().map_or("", RunId::as_str)).arg(u8::from(ask.idle));
         call.arg(&asks.name).arg(asks.number).arg(u8::from(asks.unanswered));
@@ -77,9 +77,9 @@ impl Working {
     }
 
     pub(super) async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
-        let mut call = self.core.call(&script::RENEW, &lease.account);
+        let mut call = self.core.call(script::RENEW, &lease.account);
         call.arg(lease.token).arg(millis(ttl));
-        let reply = self.core.send(&script::RENEW, &call).await?;
+        let reply = self.core.send(script::RENEW, &call).await?;
         if reply.refusal() == Some(Refusal::Lapsed) {
             return Err(lapsed(lease));
         }

@@ -1,13 +1,9 @@
-#!lua
 -- Adds requests to an open run.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 the first one's place; 4.. request parts of records, at most 500
 -- replies  {0}; {NO_RUN}; {WRONG_PHASE, phase} where it is no longer open
--- keeps    a place that is taken keeps what it has; `appended` counts places taken, `next` is one past the last
---@ lib_base
---@ lib_runs
---@ lib_jobs
+-- keeps    a place that is taken keeps what it has; appended counts places taken, next is one past the last
 local run = load_run(ARGV[2])
 if not run then return { NO_RUN } end
 if run.phase ~= 'o' then return { WRONG_PHASE, run.phase } end
@@ -20,11 +16,11 @@ if first >= run.next then
 else
   for i = 1, n do
     local seq = first + i - 1
-    added = added + call('HSETNX', run.key .. ':jobs:' .. floor(seq / PAGE), seq, ARGV[3 + i])
+    added = added + call('HSETNX', page_key(run, seq), seq, ARGV[3 + i])
   end
 end
-call('HINCRBY', run.key, 'appended', added)
-add(run, 'next', math.max(0, first + n - run.next))
+add(run, 'appended', added)
+add(run, 'next', max(0, first + n - run.next))
 save_runs()
 call('ZADD', base .. ':open', now, run.id)
 return { 0 }

@@ -1,21 +1,18 @@
-#!lua flags=allow-oom
+-- allow-oom
 -- Cancels a run: nothing more is leased of it, and the next jobs that no worker holds end as cancelled.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 how many jobs, at most 500
 -- replies  {0, jobs without an outcome, of them in flight}; {NO_RUN}; {WRONG_PHASE, phase} where it finished
 -- keeps    a job that a worker holds gets the outcome its worker reports
---@ lib_base
---@ lib_runs
---@ lib_jobs
 local run = load_run(ARGV[2])
 if not run or run.phase == 'o' then return { NO_RUN } end
 if run.phase == 'c' then return { 0, 0, 0 } end
 if run.phase == 'f' then return { WRONG_PHASE, run.phase } end
 if not run.cancelled then
   withdraw(run)
-  run.cancelled = true
-  call('HSET', run.key, 'cancelled', 1, 'steward_until', 0)
+  set(run, 'cancelled', true)
+  call('HSET', run.key, 'steward_until', 0)
 end
 local limit = tonumber(ARGV[3])
 local seqs = {}
@@ -27,7 +24,7 @@ if #seqs < limit then gather(call('LPOP', run.key .. ':ready', limit - #seqs) or
 if #seqs < limit then gather(call('ZPOPMIN', run.key .. ':alone', limit - #seqs), 2) end
 if #seqs < limit then gather(call('ZPOPMIN', run.key .. ':wait', limit - #seqs), 2) end
 local queued = #seqs
-local last = math.min(run.next, run.cursor + limit - queued)
+local last = min(run.next, run.cursor + limit - queued)
 for seq = run.cursor, last - 1 do seqs[#seqs + 1] = tostring(seq) end
 if #seqs > 0 then
   local found = records(run, seqs)

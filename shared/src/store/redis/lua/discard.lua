@@ -1,14 +1,10 @@
-#!lua flags=allow-oom
+-- allow-oom
 -- Forgets a run that is still open.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 '' or the moment since which nothing may have been appended to it
 -- replies  {0}; {1} where it was appended to since then; {NO_RUN}; {WRONG_PHASE, phase}
 -- keeps    a sealed run is never forgotten
---@ lib_base
---@ lib_runs
---@ lib_jobs
---@ lib_forget
 local run = load_run(ARGV[2])
 if not run then
   call('ZREM', base .. ':open', ARGV[2])

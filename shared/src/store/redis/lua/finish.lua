@@ -1,4 +1,4 @@
-#!lua flags=allow-oom
+-- allow-oom
 -- Finishes leases, each in one atomic step: attempts, outcomes, counters, removal from the queue.
 --
 -- KEYS[1]  usher:{account}
@@ -10,9 +10,6 @@
 -- keeps    nothing is written for a lapsed lease; a lease is finished once: sent again, it is answered 0 where the
 --          ledger shows this lease's own attempt or outcome, and nothing is counted twice
 -- allow-oom: what was done to a user must be recorded, and a finish frees more than it takes
---@ lib_base
---@ lib_runs
---@ lib_jobs
 local replies, woken = {}, false
 
 -- Whether the ledger shows what this report says: an earlier sending of it went through.

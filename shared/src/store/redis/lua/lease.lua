@@ -1,4 +1,3 @@
-#!lua
 -- Leases due jobs of an account.
 --
 -- KEYS[1]  usher:{account}
@@ -11,10 +10,6 @@
 --          are reclaimed before anything is granted; an ask that arrives after a later one grants nothing, and what
 --          a lost reply granted is taken back as if it had never been: nobody was told of it
 -- bounded  by 500 jobs granted, 500 looked at, 500 reclaimed, 500 come due
---@ lib_base
---@ lib_runs
---@ lib_jobs
---@ lib_claims
 local worker, leases, batch, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local only, idle = ARGV[6], ARGV[7] == '1'
 
@@ -112,16 +107,17 @@ local function go_through(run, seqs, most, open)
   local users = {}
   for i = 1, #seqs do users[i] = user_of(found[seqs[i]]) or '' end
   local claims = call('HMGET', base .. ':users', unpack(users))
-  local busy = call('HMGET', base .. ':busy', unpack(users))
+  local busy = call('SMISMEMBER', base .. ':busy', unpack(users))
+  local adm = run.adm .. ':'
   local done = {}
   for i = 1, #seqs do
     local seq, record, user = seqs[i], found[seqs[i]], users[i]
-    local newer = outweighed(claims[i], run.adm, seq)
+    local newer = claims[i] and claims[i] ~= adm .. seq and outweighed(claims[i], run.adm)
     if newer then
       conclude(run, seq, record, 'u' .. FS .. newer .. FS, '', 0, tries[i])
       add(run, 'queued', -1)
       done[i] = true
-    elseif busy[i] or taken[user] then
+    elseif busy[i] == 1 or taken[user] then
       call('ZADD', run.key .. ':wait', now + WAIT_FOR_USER, seq)
       offer_due(run, now + WAIT_FOR_USER)
       done[i] = true
@@ -152,7 +148,7 @@ local function grant_from(run)
   while budget > 0 do
     local want = (leases - #granted) * batch
     for _, lease in pairs(open) do want = want + batch - #lease.seqs end
-    want = math.min(want, budget)
+    want = min(want, budget)
     if want == 0 then return end
     local seqs = call('ZRANGE', run.key .. ':again', 0, want - 1)
     local back = #seqs
@@ -207,10 +203,11 @@ if not hold[1] and leases > 0 and batch > 0 then
     candidates = call('ZRANGE', base .. ':order', 0, 49, 'WITHSCORES')
   end
   local given
+  -- Who asks idle has emptied its hands for it: it comes before other work of its priority, whichever run is older.
   if idle then
     for i = 1, #alones, 2 do
       if (only == '' or only == alones[i])
-        and (not candidates[2] or only ~= '' or tonumber(alones[i + 1]) <= tonumber(candidates[2])) then
+        and (not candidates[2] or rank_of(alones[i + 1]) <= rank_of(candidates[2])) then
         given = grant_alone(load_run(alones[i]))
         if given then break end
       end
@@ -231,23 +228,23 @@ local tokens = {}
 if #granted > 0 then
   local last = call('HINCRBY', base, 'token', #granted)
   local by_end, held, busy = {}, {}, {}
+  local ends = format('%d', now + ttl)
+  local terms, heads = ends .. FS .. format('%d', now) .. FS, {}
   local function save_busy()
-    call('HSET', base .. ':busy', unpack(busy))
+    call('SADD', base .. ':busy', unpack(busy))
     busy = {}
   end
   for i = 1, #granted do
-    local lease, token = granted[i], last - #granted + i
+    local lease, token = granted[i], format('%d', last - #granted + i)
     local run = lease.run
+    if not heads[run] then heads[run] = terms .. run.id .. FS .. worker .. FS end
     tokens[i] = token
     lease.reply[1] = token
     reply[4 + i] = lease.reply
-    by_end[2 * i - 1], by_end[2 * i] = now + ttl, token
+    by_end[2 * i - 1], by_end[2 * i] = ends, token
     held[2 * i - 1] = token
-    held[2 * i] = (now + ttl) .. FS .. now .. FS .. run.id .. FS .. worker .. FS .. table.concat(lease.seqs, ',')
-    for k = 1, #lease.users do
-      busy[#busy + 1] = lease.users[k]
-      busy[#busy + 1] = token
-    end
+    held[2 * i] = heads[run] .. (lease.seqs[2] and concat(lease.seqs, ',') or lease.seqs[1])
+    for k = 1, #lease.users do busy[#busy + 1] = lease.users[k] end
     if #busy >= CHUNK then save_busy() end
     add(run, 'queued', -#lease.seqs)
     add(run, 'leased', #lease.seqs)
@@ -256,7 +253,7 @@ if #granted > 0 then
   call('HSET', base .. ':held', unpack(held))
   if #busy > 0 then save_busy() end
 end
-call('SET', ask_key, ARGV[9] .. FS .. table.concat(tokens, ','), 'PX', 3600000)
+call('SET', ask_key, ARGV[9] .. FS .. concat(tokens, ','), 'PX', 3600000)
 
 -- Jobs that wait to run alone; a run that has none left is forgotten as one that has.
 for i = 1, #alones, 2 do

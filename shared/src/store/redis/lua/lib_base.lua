@@ -1,16 +1,24 @@
--- What every script begins with: the account's prefix and the time.
+-- What every function begins with: the account's prefix and the time.
 --
 -- KEYS[1]  usher:{account}: the account's own hash (token, admission, hold, hold_until) and the prefix of all its
 --          other keys, so that all of them carry the same hash tag
 -- ARGV[1]  now in ms, or '' in production: then the server's own TIME
-local call, floor, match, find, gmatch = redis.call, math.floor, string.match, string.find, string.gmatch
-local FS, RS, GS = '\31', '\30', '\29' -- between fields, between a record's parts, before what scripts add to an outcome
-local base = KEYS[1]
-local now = tonumber(ARGV[1])
-if not now then
-  local time = call('TIME')
-  now = time[1] * 1000 + floor(time[2] / 1000)
+--
+-- All this is loaded once, as one library. What belongs to a call (KEYS, ARGV, base, now, and the libraries' own runs,
+-- pages, standings) is set anew by `enter`, so that nothing is left of a call before, failed ones included.
+-- What the server provides: not there yet while the library loads, so taken at the first call.
+local call, floor, format, max, min, match, find, gmatch, concat, sort
+local tonumber, tostring, pairs, ipairs, next, unpack, pack_struct, unpack_struct
+local function take_what_there_is()
+  call, floor, max, min = redis.call, math.floor, math.max, math.min
+  format, match, find, gmatch = string.format, string.match, string.find, string.gmatch
+  concat, sort, pack_struct, unpack_struct = table.concat, table.sort, struct.pack, struct.unpack
+  tonumber, tostring, pairs, ipairs, next, unpack = _G.tonumber, _G.tostring, _G.pairs, _G.ipairs, _G.next, _G.unpack
 end
+
+local KEYS, ARGV, base, now
+local runs, pages, standings
+local FS, RS, GS = '\31', '\30', '\29' -- between fields, between a record's parts, before what scripts add to an outcome
 
 -- Refusals, as reply.rs reads them.
 local LAPSED, NO_RUN, WRONG_PHASE, TAKEN, INCOMPLETE, CONFLICT, NO_JOB = -1, -2, -3, -4, -5, -6, -7
@@ -20,3 +28,22 @@ local CHUNK = 500
 
 local function run_key(id) return base .. ':run:' .. id end
 local function wake() call('PUBLISH', base .. ':wake', '') end
+
+-- Makes a body the function of that name.
+local function define(name, flags, body)
+  redis.register_function({
+    function_name = name,
+    flags = flags,
+    callback = function(keys, args)
+      if not call then take_what_there_is() end
+      KEYS, ARGV, base = keys, args, keys[1]
+      now = tonumber(args[1])
+      if not now then
+        local time = call('TIME')
+        now = time[1] * 1000 + floor(time[2] / 1000)
+      end
+      runs, pages, standings = {}, {}, {}
+      return body()
+    end,
+  })
+end

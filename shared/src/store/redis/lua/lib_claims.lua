@@ -1,8 +1,6 @@
 -- Who decides about a user: the newest admitted run that claimed it and did not take that back.
 --
 -- A user's claims are `admission:place`, oldest first, parted by blanks.
-local standings = {}
-
 -- The run of an admission, and where it stands: live; cancelling: its claims hold where it has carried them out; over:
 -- so do its claims, for a cancel has taken the others back.
 local function standing(adm)
@@ -11,8 +9,8 @@ local function standing(adm)
   local id = call('HGET', base .. ':admissions', adm)
   local stands = 'over'
   if id then
-    local v = call('HMGET', run_key(id), 'phase', 'cancelled')
-    if v[1] == 'a' then stands = v[2] == '1' and 'cancelling' or 'live' end
+    local run = load_run(id)
+    if run and run.phase == 'a' then stands = run.cancelled and 'cancelling' or 'live' end
   end
   standings[adm] = { id, stands }
   return id, stands
@@ -32,7 +30,7 @@ local function claim_with(claims, adm, seq)
     all[#all + 1] = claim
   end
   if not known then all[#all + 1] = { adm, own } end
-  table.sort(all, function(a, b) return a[1] < b[1] end)
+  sort(all, function(a, b) return a[1] < b[1] end)
   local from = 1
   for i = #all, 1, -1 do
     if all[i][1] ~= adm then
@@ -45,19 +43,18 @@ local function claim_with(claims, adm, seq)
   end
   local kept = {}
   for i = from, #all do kept[#kept + 1] = all[i][2] end
-  return table.concat(kept, ' ')
+  return concat(kept, ' ')
 end
 
 -- Whether the run of that id has carried out its job at that place, rather than that it will end as cancelled.
 local function is_carried_out(id, seq)
-  local record = call('HGET', run_key(id) .. ':jobs:' .. floor(seq / PAGE), seq)
+  local record = call('HGET', page_key(load_run(id), seq), seq)
   local outcome = record and match(record, '^[^\30]*\30[^\30]*\30(.)')
   return outcome and outcome ~= 'c'
 end
 
 -- The newest run that outweighs admission `adm` on a user; nil where none does.
-local function outweighed(claims, adm, seq)
-  if not claims or claims == adm .. ':' .. seq then return nil end
+local function outweighed(claims, adm)
   local newest
   for number, place in gmatch(claims, '(%d+):(%d+)') do
     number = tonumber(number)

@@ -2,28 +2,41 @@
 --
 -- A record is `request RS resolution RS outcome`, its parts appended as they come to be known (record.rs has the
 -- fields). Records lie in pages, so that no key grows without bound. The tries of a job, which few jobs have, are
--- `n,deaths,maybe,first,last` and the attempts so far, each after an RS.
+-- `spent,deaths,maybe,first,last,listed` and the attempts so far, each after an RS. A snoozed attempt is listed, not
+-- spent.
 -- Invariant: a job that is neither pending, leased nor finished stands in exactly one of its run's ready (list, file
 -- order), again (came back, by place), alone (must run alone) and wait (by due time).
 local PAGE = 4096
 local WAIT_FOR_USER = 200 -- ms that a job waits for the job in flight on its user
 local ALONE_FROM = 2      -- deaths
 
+local function page_key(run, seq)
+  local page = floor(seq / PAGE)
+  local key = run.pages[page]
+  if not key then
+    key = run.key .. ':jobs:' .. page
+    run.pages[page] = key
+  end
+  return key
+end
+
 local function records(run, seqs)
   local found, i = {}, 1
+  if #seqs == 1 then
+    found[seqs[1]] = call('HGET', page_key(run, seqs[1]), seqs[1])
+    return found
+  end
   while i <= #seqs do
     local page, part = floor(seqs[i] / PAGE), {}
     while seqs[i] and floor(seqs[i] / PAGE) == page do
       part[#part + 1] = seqs[i]
       i = i + 1
     end
-    local got = call('HMGET', run.key .. ':jobs:' .. page, unpack(part))
+    local got = call('HMGET', page_key(run, part[1]), unpack(part))
     for k = 1, #part do found[part[k]] = got[k] end
   end
   return found
 end
-
-local pages = {}
 
 local function save_page(key)
   call('HSET', key, unpack(pages[key]))
@@ -31,7 +44,7 @@ local function save_page(key)
 end
 
 local function put(run, seq, record)
-  local key = run.key .. ':jobs:' .. floor(seq / PAGE)
+  local key = page_key(run, seq)
   local page = pages[key]
   if not page then
     page = {}
@@ -52,23 +65,22 @@ local function user_of(record) return match(record, '^[^\30]*\30C([^\31\30]*)') 
 local function is_finished(record) return find(record, '\30[^\30]*\30') ~= nil end
 
 local function tries_head(tries)
-  local n, deaths, maybe, first, last = match(tries, '^(%d+),(%d+),(%d),(%-?%d+),(%-?%d+)')
-  return tonumber(n), tonumber(deaths), maybe, tonumber(first), tonumber(last)
+  local spent, deaths, maybe, first, last, listed = match(tries, '^(%d+),(%d+),(%d),(%-?%d+),(%-?%d+),(%d+)')
+  return tonumber(spent), tonumber(deaths), maybe, tonumber(first), tonumber(last), tonumber(listed)
 end
 
 -- Adds an attempt to a job's tries. spent, death: 0 or 1; maybe: '1' where it may have reached the vendor.
 local function note(run, seq, tries, entry, spent, death, maybe, began, ended)
-  local n, deaths, was, first, last, rest = 0, 0, '0', began, ended, ''
+  local before, deaths, was, first, last, listed, rest = 0, 0, '0', began, ended, 0, ''
   if tries then
-    n, deaths, was, first, last = tries_head(tries)
+    before, deaths, was, first, last, listed = tries_head(tries)
     rest = match(tries, '^[^\30]*(.*)$')
     if began < first then first = began end
     if ended > last then last = ended end
   end
   if was == '1' then maybe = '1' end
-  tries = (n + spent) .. ',' .. (deaths + death) .. ',' .. maybe .. ',' .. first .. ',' .. last .. rest .. RS .. entry
-  call('HSET', run.key .. ':tries', seq, tries)
-  return tries, deaths + death
+  local head = concat({ before + spent, deaths + death, maybe, first, last, listed + 1 }, ',')
+  call('HSET', run.key .. ':tries', seq, head .. rest .. RS .. entry)
 end
 
 -- Gives a job its outcome. head: `letter[code FS message]`; attempt: the encoded attempt that ended it, or ''; tries:
@@ -77,12 +89,12 @@ local function conclude(run, seq, record, head, attempt, ended, tries)
   local outcome = head
   if attempt ~= '' then outcome = outcome .. FS .. attempt end
   if tries then
-    local n, _, _, first, last = tries_head(tries)
+    local _, _, _, first, last, listed = tries_head(tries)
     if attempt ~= '' then
-      n = n + 1
+      listed = listed + 1
       if ended > last then last = ended end
     end
-    outcome = outcome .. GS .. n .. ',' .. first .. ',' .. last
+    outcome = outcome .. GS .. listed .. ',' .. first .. ',' .. last
   end
   if not find(record, RS, 1, true) then record = record .. RS end
   put(run, seq, record .. RS .. outcome)
@@ -104,7 +116,7 @@ local function unclaim(run, record)
   if #kept == 0 then
     call('HDEL', base .. ':users', user)
   else
-    call('HSET', base .. ':users', user, table.concat(kept, ' '))
+    call('HSET', base .. ':users', user, concat(kept, ' '))
   end
 end
 
@@ -154,5 +166,5 @@ end
 
 local function free_user(record)
   local user = user_of(record)
-  if user then call('HDEL', base .. ':busy', user) end
+  if user then call('SREM', base .. ':busy', user) end
 end

@@ -1,56 +1,70 @@
--- A run's hash, read once a call and written once at its end.
+-- A run's state, read once a call and written once at its end: one packed field, because reading and writing a field for
+-- each number costs several times what all else does. state.rs reads the same layout.
 --
--- Invariant: pending + queued + leased + done == total, and the o:<letter> counters sum to done.
-local runs = {}
+-- Invariant: pending + queued + leased + done == total, and the counts by outcome sum to done.
+local STATE = '<c1BBBI4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I8I8I8I8'
+local OUTCOMES = '<I4I4I4I4I4I4I4I4I4I4I4I4'
+local LETTERS = 'ayrnpdusxeck' -- the outcomes in the order of their counts
+local NO_OUTCOMES = ('\0'):rep(48)
 
 local function load_run(id)
   local run = runs[id]
   if run ~= nil then return run end
   local key = run_key(id)
-  local v = call('HMGET', key, 'phase', 'rank', 'adm', 'paused', 'cancelled', 'total', 'next', 'cursor', 'pending',
-    'queued', 'leased', 'done', 'dups', 'unresolved', 'attempts', 'calls', 'throttled', 'retries', 'lost', 'first',
-    'last')
-  if not v[1] then
+  local packed = call('HGET', key, 'state')
+  if not packed then
     runs[id] = false
     return false
   end
-  run = {
-    id = id, key = key, phase = v[1], rank = tonumber(v[2]), adm = tonumber(v[3]), paused = v[4] == '1',
-    cancelled = v[5] == '1', total = tonumber(v[6]) or 0, next = tonumber(v[7]) or 0, cursor = tonumber(v[8]) or 0,
-    pending = tonumber(v[9]) or 0, queued = tonumber(v[10]) or 0, leased = tonumber(v[11]) or 0,
-    done = tonumber(v[12]) or 0, dups = tonumber(v[13]) or 0, unresolved = tonumber(v[14]) or 0,
-    attempts = tonumber(v[15]) or 0, calls = tonumber(v[16]) or 0, throttled = tonumber(v[17]) or 0,
-    retries = tonumber(v[18]) or 0, lost = tonumber(v[19]) or 0, first = tonumber(v[20]), last = tonumber(v[21]),
-    changed = {}, outcomes = {},
-  }
+  run = { id = id, key = key, pages = {}, outcomes = {} }
+  local paused, cancelled, rest
+  run.phase, run.rank, paused, cancelled, run.adm, run.total, run.next, run.appended, run.cursor, run.pending,
+    run.queued, run.leased, run.done, run.dups, run.unresolved, run.attempts, run.calls, run.throttled, run.retries,
+    run.lost, run.first, run.last, run.sealed, run.ended, rest = unpack_struct(STATE, packed)
+  run.paused, run.cancelled = paused == 1, cancelled == 1
+  run.counts = packed:sub(rest)
+  if run.adm == 0 then run.adm = nil end
   runs[id] = run
   return run
 end
 
-local function add(run, field, n)
-  if n ~= 0 then
-    run[field] = run[field] + n
-    run.changed[field] = true
+-- A run that is just being opened.
+local function new_run(id, rank)
+  local run = {
+    id = id, key = run_key(id), pages = {}, outcomes = {}, counts = NO_OUTCOMES, changed = true,
+    phase = 'o', rank = rank, paused = false, cancelled = false,
+  }
+  for _, field in ipairs({ 'total', 'next', 'appended', 'cursor', 'pending', 'queued', 'leased', 'done', 'dups',
+    'unresolved', 'attempts', 'calls', 'throttled', 'retries', 'lost', 'first', 'last', 'sealed', 'ended' }) do
+    run[field] = 0
   end
+  runs[id] = run
+  return run
 end
 
--- Attempts of this run began and ended at these moments.
+local function set(run, field, value)
+  run[field] = value
+  run.changed = true
+end
+
+local function add(run, field, n)
+  if n ~= 0 then set(run, field, run[field] + n) end
+end
+
+-- Attempts of this run began and ended at these moments; 0 stands for none yet.
 local function stretch(run, began, ended)
-  if not run.first or began < run.first then
-    run.first = began
-    run.changed.first = true
-  end
-  if not run.last or ended > run.last then
-    run.last = ended
-    run.changed.last = true
-  end
+  if run.first == 0 or began < run.first then set(run, 'first', began) end
+  if ended > run.last then set(run, 'last', ended) end
 end
 
 -- The place among the account's runs: urgent before normal before bulk, older first; those not admitted come last.
+local RANK = 281474976710656
 local function place(run)
-  if run.adm then return run.rank * 281474976710656 + run.adm end
-  return 3 * 281474976710656 + tonumber(call('HGET', run.key, 'sealed'))
+  if run.adm then return run.rank * RANK + run.adm end
+  return 3 * RANK + run.sealed
 end
+
+local function rank_of(score) return floor(score / RANK) end
 
 local function workable(run) return run and run.phase == 'a' and not run.paused and not run.cancelled end
 
@@ -76,24 +90,33 @@ local function withdraw(run)
   call('ZREM', base .. ':due', run.id)
 end
 
+-- Adds to the counts by outcome.
+local function count_outcomes(run)
+  local counts = { unpack_struct(OUTCOMES, run.counts) }
+  for letter, n in pairs(run.outcomes) do
+    local at = find(LETTERS, letter, 1, true)
+    counts[at] = counts[at] + n
+  end
+  run.counts = pack_struct(OUTCOMES, unpack(counts, 1, 12))
+end
+
 -- Writes what changed; a run whose every job has its outcome is over from here on.
 local function save_runs()
   for id, run in pairs(runs) do
     if run then
       if run.done == run.total and (run.phase == 'a' or (run.cancelled and (run.phase == 's' or run.phase == 'r'))) then
-        run.phase = run.cancelled and 'c' or 'f'
+        set(run, 'phase', run.cancelled and 'c' or 'f')
         run.ended = now
-        run.changed.phase, run.changed.ended = true, true
         call('ZREM', base .. ':active', id)
         withdraw(run)
       end
-      local fields = {}
-      for field in pairs(run.changed) do
-        fields[#fields + 1] = field
-        fields[#fields + 1] = run[field]
+      if run.changed then
+        if next(run.outcomes) then count_outcomes(run) end
+        call('HSET', run.key, 'state', pack_struct(STATE, run.phase, run.rank, run.paused and 1 or 0,
+          run.cancelled and 1 or 0, run.adm or 0, run.total, run.next, run.appended, run.cursor, run.pending, run.queued,
+          run.leased, run.done, run.dups, run.unresolved, run.attempts, run.calls, run.throttled, run.retries, run.lost,
+          run.first, run.last, run.sealed, run.ended) .. run.counts)
       end
-      if #fields > 0 then call('HSET', run.key, unpack(fields)) end
-      for letter, n in pairs(run.outcomes) do call('HINCRBY', run.key, 'o:' .. letter, n) end
     end
   end
 end

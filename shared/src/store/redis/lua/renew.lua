@@ -1,11 +1,10 @@
-#!lua flags=allow-oom
+-- allow-oom
 -- Lengthens a lease.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 token; 3 ttl in ms
 -- replies  {now}; {LAPSED}
 -- keeps    a lease that has lapsed stays lapsed
---@ lib_base
 local held = call('HGET', base .. ':held', ARGV[2])
 if not held then return { LAPSED } end
 local expires, rest = match(held, '^(%d+)(.*)$')

@@ -1,4 +1,3 @@
-#!lua
 -- Records what requests resolved to; again for the same place, the later one counts.
 --
 -- KEYS[1]  usher:{account}
@@ -6,9 +5,6 @@
 --          gets the moment added here)
 -- replies  {0}; {LAPSED}; {NO_RUN}; {NO_JOB, seq}
 -- keeps    unresolved counts requests without a resolution; a duplicate is in dups and not in total
---@ lib_base
---@ lib_runs
---@ lib_jobs
 local run = load_run(ARGV[2])
 if not run then return { NO_RUN } end
 local steward = call('HMGET', run.key, 'steward_token', 'steward_until')

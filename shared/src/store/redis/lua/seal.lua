@@ -1,4 +1,3 @@
-#!lua
 -- Makes a run visible, in one step whatever its size; or finds that its content is a run already.
 --
 -- KEYS[1]  usher:{account}
@@ -7,35 +6,33 @@
 -- replies  {0, previous run or ''}; {1, existing run}: what was appended is gone; {NO_RUN}; {WRONG_PHASE, phase};
 --          {INCOMPLETE, found}; {CONFLICT, existing run}
 -- keeps    an idempotency key stands for one run and one digest
---@ lib_base
---@ lib_runs
---@ lib_jobs
---@ lib_forget
 local run = load_run(ARGV[2])
 if not run then return { NO_RUN } end
 local total, key, bound = tonumber(ARGV[3]), ARGV[5], ARGV[5] .. FS .. ARGV[6]
-local more = call('HMGET', run.key, 'appended', 'bound', 'previous')
+local more = call('HMGET', run.key, 'bound', 'previous')
 if run.phase ~= 'o' then
-  if more[2] == bound then return { 0, more[3] or '' } end
+  if more[1] == bound then return { 0, more[2] or '' } end
   return { WRONG_PHASE, run.phase }
 end
-local found, previous = tonumber(more[1]) or 0, ''
+local found, previous = run.appended, ''
 local known = call('HGET', base .. ':keys', key)
 if known then
   local existing, digest = match(known, '^([^\31]*)\31(.*)$')
   if digest ~= ARGV[6] then return { CONFLICT, existing } end
-  local phase = call('HGET', run_key(existing), 'phase')
-  if phase and not (ARGV[7] == '1' and (phase == 'f' or phase == 'c')) then
+  local other = load_run(existing)
+  if other and not (ARGV[7] == '1' and (other.phase == 'f' or other.phase == 'c')) then
     forget(run)
     return { 1, existing }
   end
   previous = existing
 end
 if found ~= total or total == 0 then return { INCOMPLETE, found } end
-call('HSET', run.key, 'phase', 's', 'total', total, 'pending', total, 'unresolved', total, 'cursor', 0, 'by_action',
-  ARGV[4], 'bound', bound, 'previous', previous, 'sealed', now)
+run.total, run.pending, run.unresolved, run.sealed = total, total, total, now
+set(run, 'phase', 's')
+call('HSET', run.key, 'by_action', ARGV[4], 'bound', bound, 'previous', previous)
 call('HSET', base .. ':keys', key, run.id .. FS .. ARGV[6])
 call('ZREM', base .. ':open', run.id)
 call('ZADD', base .. ':active', place(run), run.id)
+save_runs()
 wake()
 return { 0, previous }

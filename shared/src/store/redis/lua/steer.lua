@@ -1,32 +1,30 @@
-#!lua flags=allow-oom
+-- allow-oom
 -- Pauses or resumes a run, or changes its priority.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 pause | resume | priority; 4 rank (priority)
 -- replies  {0}; {NO_RUN}; {WRONG_PHASE, phase} once the run is over
 -- keeps    only a run that may be leased stands in order, alones and due
---@ lib_base
---@ lib_runs
 local run = load_run(ARGV[2])
 if not run or run.phase == 'o' then return { NO_RUN } end
 if run.phase == 'f' or run.phase == 'c' then return { WRONG_PHASE, run.phase } end
 local what = ARGV[3]
 if what == 'pause' then
-  call('HSET', run.key, 'paused', 1)
+  set(run, 'paused', true)
   withdraw(run)
+  save_runs()
   return { 0 }
 end
 if what == 'resume' then
-  run.paused = false
-  call('HSET', run.key, 'paused', 0)
+  set(run, 'paused', false)
 else
-  run.rank = tonumber(ARGV[4])
-  call('HSET', run.key, 'rank', run.rank)
+  set(run, 'rank', tonumber(ARGV[4]))
   if run.adm then call('ZADD', base .. ':active', place(run), run.id) end
 end
 if call('EXISTS', run.key .. ':ready', run.key .. ':again') > 0 then offer(run) end
 if call('EXISTS', run.key .. ':alone') > 0 then offer_alone(run) end
 local first = call('ZRANGE', run.key .. ':wait', 0, 0, 'WITHSCORES')
 if first[2] then offer_due(run, first[2]) end
+save_runs()
 wake()
 return { 0 }

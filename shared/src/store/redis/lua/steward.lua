@@ -1,4 +1,3 @@
-#!lua
 -- Takes, renews, or ends by success the stewardship of a sealed run: the right to resolve it.
 --
 -- KEYS[1]  usher:{account}
@@ -7,8 +6,6 @@
 --          no resolution; {LAPSED}; {NO_RUN}
 -- keeps    one steward a run at a time; a run is resolved only once every request is; a finish that is sent again
 --          after its reply was lost is answered as the first was
---@ lib_base
---@ lib_runs
 local run = load_run(ARGV[2])
 if not run or run.phase == 'o' then return { NO_RUN } end
 local steward = call('HMGET', run.key, 'steward', 'steward_token', 'steward_until')
@@ -27,6 +24,8 @@ if what == 'renew' then
   return { 0 }
 end
 if run.unresolved > 0 then return { 1, run.unresolved } end
-call('HSET', run.key, 'phase', 'r', 'steward_until', 0)
+call('HSET', run.key, 'steward_until', 0)
+set(run, 'phase', 'r')
+save_runs()
 wake()
 return { 0 }
