@@ -81,9 +81,9 @@ impl Raw {
     async fn lease(&mut self, now: i64, leases: &str, ask: &str, unanswered: &str) -> Vec<String> {
         let args = ["w", leases, "1", "15000", "", "0", "session", ask, unanswered];
         let Value::Array(reply) = self.script("lease", now, &args).await else { panic!("no list") };
-        let token = |lease: &Value| match lease {
-            Value::Array(lease) => String::from_redis_value(lease[0].clone()).unwrap(),
-            other => panic!("{other:?}"),
+        let token = |lease: &Value| {
+            let text = String::from_redis_value(lease.clone()).unwrap();
+            text.split('\u{1c}').next().unwrap().to_owned()
         };
         reply[4..].iter().map(token).collect()
     }
@@ -126,6 +126,9 @@ impl Raw {
 const RUN: &str = "20261120-k3f9zm";
 const OTHER: &str = "20261120-k3f9zn";
 
+/// One call, no 429, begun at 1 and ended at 88 ms; it may have reached the vendor. Packed, in bytes that are all text.
+const NUMBERS: &str = "\u{1}\0\0\0\0\0\0\0X\0\0\0\0\0\0\0\u{1}\0\0\0\0\0\0\0\u{1}";
+
 fn finish<'a>(
     token: &'a str,
     again: &'a str,
@@ -133,7 +136,7 @@ fn finish<'a>(
     head: &'a str,
     attempt: &'a str,
 ) -> Vec<&'a str> {
-    vec![token, RUN, again, "1", "0", kind, head, attempt, "1790000000000", "1790000000087", "1", "0", "1"]
+    vec![token, RUN, again, "1", "0", kind, head, attempt, NUMBERS]
 }
 
 #[tokio::test]
@@ -296,7 +299,8 @@ async fn check(raw: &mut Raw, runs: &[RunId]) {
     let jobs: usize = held.iter().map(|held| held.rsplit(FS).next().unwrap().split(',').count()).sum();
     assert_eq!(jobs as u64, leased_in_all, "held jobs");
     assert_eq!(raw.get::<u64>("SCARD", ":busy", &[]).await, leased_in_all, "busy users");
-    assert_eq!(raw.get::<u64>("ZCARD", ":leases", &[]).await, held.len() as u64, "leases");
+    let leases: u64 = raw.get("ZCOUNT", ":leases", &["-inf", "(inf"]).await;
+    assert_eq!(leases, held.len() as u64, "leases");
 }
 
 /// Sees that a run that may be leased is found where `lease` looks for it, and one that may not is not.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Core, record, script, working::may_have_applied};
 use crate::{
-    AccountName, JobReport, Then,
+    AccountName, Attempt, JobReport, Then,
     store::{CHUNK, Lease, StoreError},
 };
 
@@ -33,11 +33,8 @@ struct JobArguments {
     kind: &'static str,
     head: String,
     attempt: String,
-    began: i64,
-    ended: i64,
-    calls: u32,
-    throttled: u32,
-    maybe: bool,
+    /// Begin, end, calls, 429s, whether it may have reached the vendor; little-endian.
+    numbers: [u8; 25],
 }
 
 impl Report {
@@ -62,8 +59,7 @@ impl Report {
     fn write(&self, call: &mut redis::Cmd) {
         call.arg(self.token).arg(&self.run).arg(u8::from(self.again)).arg(self.arguments.len());
         for job in &self.arguments {
-            call.arg(job.seq).arg(job.kind).arg(&job.head).arg(&job.attempt).arg(job.began).arg(job.ended);
-            call.arg(job.calls).arg(job.throttled).arg(u8::from(job.maybe));
+            call.arg(job.seq).arg(job.kind).arg(&job.head).arg(&job.attempt).arg(&job.numbers[..]);
         }
     }
 }
@@ -83,13 +79,21 @@ impl JobArguments {
             kind,
             head,
             attempt: attempt.map_or_else(String::new, record::encode_attempt),
-            began: attempt.map_or(0, |attempt| attempt.began_at.as_millis()),
-            ended: attempt.map_or(0, |attempt| attempt.ended_at.as_millis()),
-            calls: attempt.map_or(0, |attempt| attempt.calls),
-            throttled: report.throttled,
-            maybe: attempt.is_some_and(|attempt| may_have_applied(attempt.verdict, attempt.calls)),
+            numbers: pack(attempt, report.throttled),
         }
     }
+}
+
+fn pack(attempt: Option<&Attempt>, throttled: u32) -> [u8; 25] {
+    let mut packed = [0; 25];
+    if let Some(attempt) = attempt {
+        packed[..8].copy_from_slice(&attempt.began_at.as_millis().to_le_bytes());
+        packed[8..16].copy_from_slice(&attempt.ended_at.as_millis().to_le_bytes());
+        packed[16..20].copy_from_slice(&attempt.calls.to_le_bytes());
+        packed[24] = u8::from(may_have_applied(attempt.verdict, attempt.calls));
+    }
+    packed[20..24].copy_from_slice(&throttled.to_le_bytes());
+    packed
 }
 
 /// What became of a finish.

@@ -27,6 +27,8 @@ pub(super) const FS: char = '\u{1f}';
 pub(super) const RS: char = '\u{1e}';
 /// Between the groups of a user, and before what scripts add to an outcome.
 const GS: char = '\u{1d}';
+/// Between the parts of a lease as scripts reply it.
+pub(super) const LS: char = '\u{1c}';
 
 /// What is wrong with a stored record.
 pub(super) type Flaw = String;
@@ -91,6 +93,7 @@ fn escape(text: &str, to: &mut String) {
             FS => to.push_str("\\f"),
             RS => to.push_str("\\r"),
             GS => to.push_str("\\g"),
+            LS => to.push_str("\\l"),
             '\\' => to.push_str("\\\\"),
             _ => to.push(c),
         }
@@ -110,6 +113,7 @@ fn unescape(text: &str) -> Result<String, Flaw> {
                 Some('f') => plain.push(FS),
                 Some('r') => plain.push(RS),
                 Some('g') => plain.push(GS),
+                Some('l') => plain.push(LS),
                 Some('q') => plain.push('='),
                 Some('\\') => plain.push('\\'),
                 Some('e') => {}

@@ -4,7 +4,7 @@ use super::*;
 
 /// Any text, with separators and escapes likelier than by chance.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-zA-Z0-9 ,=+-]{0,12}", "[\\\\frgqe=\u{1d}\u{1e}\u{1f}]{0,6}", ".{0,10}"]
+    prop_oneof!["[a-zA-Z0-9 ,=+-]{0,12}", "[\\\\frgqel=\u{1c}\u{1d}\u{1e}\u{1f}]{0,6}", ".{0,10}"]
 }
 
 fn user() -> impl Strategy<Value = ResolvedUser> {

@@ -30,8 +30,11 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(super) struct Wakes {
     client: Client,
     bells: Mutex<HashMap<AccountName, Arc<Bell>>>,
-    subscriber: Mutex<Option<mpsc::UnboundedSender<(AccountName, Arc<Bell>)>>>,
+    subscriber: Mutex<Option<mpsc::UnboundedSender<Told>>>,
 }
+
+/// An account to listen for, and its bell.
+type Told = (AccountName, Arc<Bell>);
 
 /// Counts an account's wake-ups. What rings between a lease and the wait after it ends that wait at once.
 struct Bell {
@@ -98,7 +101,7 @@ impl Wakes {
 }
 
 /// Keeps a subscribing connection to all accounts that it is told of, until the store is dropped.
-async fn listen(client: Client, mut news: mpsc::UnboundedReceiver<(AccountName, Arc<Bell>)>) {
+async fn listen(client: Client, mut news: mpsc::UnboundedReceiver<Told>) {
     let mut bells: HashMap<String, Arc<Bell>> = HashMap::new();
     loop {
         match listen_on_one(&client, &mut news, &mut bells).await {
@@ -115,7 +118,7 @@ async fn listen(client: Client, mut news: mpsc::UnboundedReceiver<(AccountName, 
 /// Ends with `Ok` once the store is dropped.
 async fn listen_on_one(
     client: &Client,
-    news: &mut mpsc::UnboundedReceiver<(AccountName, Arc<Bell>)>,
+    news: &mut mpsc::UnboundedReceiver<Told>,
     bells: &mut HashMap<String, Arc<Bell>>,
 ) -> RedisResult<()> {
     let (mut sink, mut messages) = in_time(client.get_async_pubsub()).await?.split();

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     AccountName, JobReport, Priority, RunId, Timestamp, Verdict, WorkerId,
-    store::{Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
 };
 
 /// Between two sendings of a finish that was not answered, at the least; up to twice as long.
@@ -31,9 +31,11 @@ pub(super) struct Working {
     core: Arc<Core>,
     /// Names this process' asks among others'.
     session: String,
-    asks: Mutex<HashMap<(AccountName, WorkerId), Arc<tokio::sync::Mutex<Ask>>>>,
+    asks: Mutex<HashMap<(AccountName, WorkerId), SharedAsk>>,
     finishers: Mutex<HashMap<AccountName, Finisher>>,
 }
+
+type SharedAsk = Arc<tokio::sync::Mutex<Ask>>;
 
 /// The asks of one worker on one account: one after the other.
 struct Ask {
@@ -51,7 +53,7 @@ impl Working {
         Self { core, session, asks: Mutex::default(), finishers: Mutex::default() }
     }
 
-    fn asks_of(&self, ask: &LeaseAsk) -> Arc<tokio::sync::Mutex<Ask>> {
+    fn asks_of(&self, ask: &LeaseAsk) -> SharedAsk {
         let mut asks = lock(&self.asks);
         let name = format!("{}-{}", self.session, asks.len());
         let new = || Arc::new(tokio::sync::Mutex::new(Ask { name, number: 0, unanswered: false }));
@@ -148,27 +150,29 @@ fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased, StoreError
     };
     let mut leases = Vec::new();
     for lease in reply.into_rest().into_iter().skip(3) {
-        leases.push(read_lease(ask, granted_at, lease)?);
+        leases.push(read_lease(ask, granted_at, &lease)?);
     }
     Ok(Leased { leases, next_due, alone_waiting, hold })
 }
 
-fn read_lease(ask: &LeaseAsk, granted_at: Timestamp, value: Value) -> Result<Lease, StoreError> {
-    let values = reply::array(value)?;
-    let [token, run, rank, jobs @ ..] = values.as_slice() else { return Err(reply::odd("a short lease")) };
-    let run: RunId = reply::str(run)?.parse().map_err(|_| reply::odd("a run id that is none"))?;
-    let rank = reply::int(rank)?;
-    let priority = Priority::ALL.into_iter().find(|priority| i64::from(priority.rank()) == rank);
+fn read_lease(ask: &LeaseAsk, granted_at: Timestamp, value: &Value) -> Result<Lease, StoreError> {
+    let mut parts = reply::str(value)?.split(record::LS);
+    let mut next = || parts.next().ok_or_else(|| reply::odd("a lease that is cut short"));
+    let token = next()?.parse().map_err(|_| reply::odd("a token that is no number"))?;
+    let run: RunId = next()?.parse().map_err(|_| reply::odd("a run id that is none"))?;
+    let rank = next()?;
+    let priority = Priority::ALL.into_iter().find(|priority| priority.rank().to_string() == rank);
     let mut action = None;
-    let mut leased = Vec::with_capacity(jobs.len() / 3);
-    for job in jobs.chunks(3) {
-        let [seq, record, tries] = job else { return Err(reply::odd("a lease with half a job")) };
-        let seq: u64 = reply::str(seq)?.parse().map_err(|_| reply::odd("a place that is no number"))?;
+    let mut leased = Vec::with_capacity(ask.batch.min(CHUNK));
+    while let Some(seq) = parts.next() {
+        let (record, tries) = (parts.next(), parts.next());
+        let (Some(record), Some(tries)) = (record, tries) else { return Err(reply::odd("half a job")) };
+        let seq: u64 = seq.parse().map_err(|_| reply::odd("a place that is no number"))?;
         let corrupt = |flaw| StoreError::Corrupt(format!("job {run}/{seq}"), flaw);
-        let record = Record::cut(reply::str(record)?);
+        let record = Record::cut(record);
         let request = record.request().map_err(corrupt)?;
         let (user, resolved_at) = record.change(&request).map_err(corrupt)?;
-        let tries = record::decode_tries(reply::str(tries)?).map_err(corrupt)?;
+        let tries = record::decode_tries(tries).map_err(corrupt)?;
         action = Some(request.action);
         leased.push(LeasedJob {
             seq,
@@ -182,7 +186,7 @@ fn read_lease(ask: &LeaseAsk, granted_at: Timestamp, value: Value) -> Result<Lea
         });
     }
     Ok(Lease {
-        token: u64::try_from(reply::int(token)?).map_err(|_| reply::odd("a negative token"))?,
+        token,
         account: ask.account.clone(),
         worker: ask.worker.clone(),
         run,

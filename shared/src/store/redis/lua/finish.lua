@@ -5,7 +5,8 @@
 -- ARGV     1 now; then for each lease: token, run, '1' where an earlier sending may have gone through, number of
 --          reports, and for each report:
 --            seq; F (finish) | R (retry) | S (snooze); F: outcome's letter FS code FS message, R and S: due in ms;
---            attempt as encoded, or ''; its begin; its end; its calls; 429s; '1' where it may have reached the vendor
+--            attempt as encoded, or ''; packed: its begin, its end, its calls, 429s, 1 where it may have reached the
+--            vendor
 -- replies  for each lease 0 or LAPSED
 -- keeps    nothing is written for a lapsed lease; a lease is finished once: sent again, it is answered 0 where the
 --          ledger shows this lease's own attempt or outcome, and nothing is counted twice
@@ -28,14 +29,14 @@ local at = 2
 while at <= #ARGV do
   local token, id, again, n = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1', tonumber(ARGV[at + 3])
   local first = at + 4
-  at = first + 9 * n
+  at = first + 5 * n
   local expires, _, _, _, seqs = held_lease(token)
   local code = 0
   if not expires or expires <= now then
     code = LAPSED
     local run = again and not expires and load_run(id)
     if run then
-      for i = first, at - 1, 9 do
+      for i = first, at - 1, 5 do
         if is_written(run, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then code = 0 end
       end
     end
@@ -52,26 +53,26 @@ while at <= #ARGV do
       free_user(found[list[i]])
     end
     add(run, 'leased', -#list)
-    for i = first, at - 1, 9 do
+    for i = first, at - 1, 5 do
       local seq, kind, head, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
       local record = open[seq]
       if record then
         open[seq] = nil
-        local began, ended = tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
+        local began, ended, calls, throttled, maybe = unpack_struct('<i8i8I4I4B', ARGV[i + 4])
         local tries = tried[seq] and call('HGET', run.key .. ':tries', seq)
         if attempt ~= '' then
           add(run, 'attempts', 1)
-          add(run, 'calls', tonumber(ARGV[i + 6]))
+          add(run, 'calls', calls)
           stretch(run, began, ended)
         end
-        add(run, 'throttled', tonumber(ARGV[i + 7]))
+        add(run, 'throttled', throttled)
         if kind == 'F' then
           conclude(run, seq, record, head, attempt, ended, tries)
         elseif run.cancelled then
           cancel_job(run, seq, record, attempt, ended, tries)
         else
           if attempt ~= '' then
-            note(run, seq, tries, attempt, kind == 'R' and 1 or 0, 0, ARGV[i + 8], began, ended)
+            note(run, seq, tries, attempt, kind == 'R' and 1 or 0, 0, tostring(maybe), began, ended)
           end
           if kind == 'R' then add(run, 'retries', 1) end
           call('ZADD', run.key .. ':wait', head, seq)

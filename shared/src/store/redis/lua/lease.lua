@@ -4,8 +4,8 @@
 -- ARGV     1 now; 2 worker; 3 leases at most; 4 jobs a lease at most; 5 ttl in ms; 6 run, or ''; 7 '1' where the asker
 --          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 '1' where the reply to
 --          the ask before was lost
--- replies  {now, next due or '', alone waiting, hold in JSON or '', lease...}, a lease being
---          {token, run, rank, seq, record, tries or '', seq, record, tries or '', ...}
+-- replies  {now, next due or '', alone waiting, hold in JSON or '', lease...}, a lease being one text, its parts
+--          between LS: token, run, rank, and for each job seq, record, tries or ''
 -- keeps    one lease a user at a time (busy); what is leased stands in held and, by its end, in leases; lapsed leases
 --          are reclaimed before anything is granted; an ask that arrives after a later one grants nothing, and what
 --          a lost reply granted is taken back as if it had never been: nobody was told of it
@@ -125,7 +125,7 @@ local function go_through(run, seqs, most, open)
       local action = record:sub(1, 1)
       local lease = open[action]
       if not lease and #granted < most then
-        lease = { run = run, seqs = {}, users = {}, reply = { 0, run.id, run.rank } }
+        lease = { run = run, seqs = {}, users = {}, reply = { '', run.id, run.rank } }
         granted[#granted + 1] = lease
         open[action] = lease
       end
@@ -227,7 +227,9 @@ local reply = { now, '', 0, hold[1] or '' }
 local tokens = {}
 if #granted > 0 then
   local last = call('HINCRBY', base, 'token', #granted)
-  local by_end, held, busy = {}, {}, {}
+  -- A first member of more than 64 characters makes the server keep the set as a skip list from the start: in a list
+  -- pack each addition would read every score before it.
+  local by_end, held, busy = { 'inf', ('-'):rep(65) }, {}, {}
   local ends = format('%d', now + ttl)
   local terms, heads = ends .. FS .. format('%d', now) .. FS, {}
   local function save_busy()
@@ -240,8 +242,8 @@ if #granted > 0 then
     if not heads[run] then heads[run] = terms .. run.id .. FS .. worker .. FS end
     tokens[i] = token
     lease.reply[1] = token
-    reply[4 + i] = lease.reply
-    by_end[2 * i - 1], by_end[2 * i] = ends, token
+    reply[4 + i] = concat(lease.reply, LS)
+    by_end[2 * i + 1], by_end[2 * i + 2] = ends, token
     held[2 * i - 1] = token
     held[2 * i] = heads[run] .. (lease.seqs[2] and concat(lease.seqs, ',') or lease.seqs[1])
     for k = 1, #lease.users do busy[#busy + 1] = lease.users[k] end

@@ -18,7 +18,8 @@ end
 
 local KEYS, ARGV, base, now
 local runs, pages, standings
-local FS, RS, GS = '\31', '\30', '\29' -- between fields, between a record's parts, before what scripts add to an outcome
+-- Between fields, between a record's parts, before what scripts add to an outcome, between the parts of a lease's reply.
+local FS, RS, GS, LS = '\31', '\30', '\29', '\28'
 
 -- Refusals, as reply.rs reads them.
 local LAPSED, NO_RUN, WRONG_PHASE, TAKEN, INCOMPLETE, CONFLICT, NO_JOB = -1, -2, -3, -4, -5, -6, -7
