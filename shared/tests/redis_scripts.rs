@@ -1,5 +1,6 @@
 //! The Lua scripts, raw: their reply codes, what a lost reply leaves behind, and that the queue's structures agree with
 //! the counters after every step of a random run.
+#![allow(clippy::unwrap_used, reason = "a test file, its helpers included")]
 #![allow(missing_docs)]
 
 mod redis_server;

@@ -1,5 +1,6 @@
 //! The store on Redis through its own interface: what the conformance suite can't see, such as lost replies, restarts,
 //! logins, and being woken.
+#![allow(clippy::unwrap_used, reason = "a test file, its helpers included")]
 #![allow(missing_docs)]
 
 mod redis_server;

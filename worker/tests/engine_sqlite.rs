@@ -62,7 +62,12 @@ async fn after_a_crash_the_next_engine_takes_the_seat_and_goes_on() {
     let status = work_out(real(store.clone(), &vendor), &run).await;
     assert_eq!(status.counters.of(Outcome::Applied), 400, "{:?}", status.counters);
     // A finish that was under way when its worker broke off may still have been written after this look.
-    assert!((1..=before.counters.leased).contains(&status.effort.lost), "{:?} {:?}", before.counters, status.effort);
+    assert!(
+        (1..=before.counters.leased).contains(&status.effort.lost),
+        "{:?} {:?}",
+        before.counters,
+        status.effort
+    );
 }
 
 #[tokio::test]
