@@ -1,6 +1,6 @@
 //! Rows in: CSV, TSV, semicolons, JSON Lines, or a plain list of users, told apart by content.
 //!
-//! [`parse`] and [`parse_file`] look at the first block and give an [`Intake`], an iterator over [`Row`]s that reads on
+//! [`parse()`] and [`parse_file`] look at the first block and give an [`Intake`], an iterator over [`Row`]s that reads on
 //! as it is asked: a file of any length takes the same memory, but for 30 to 55 bytes for each user that was seen.
 //!
 //! **Text** is UTF-8, with or without a BOM, or UTF-16 with one (what Excel calls Unicode Text). Lines end with LF,
