@@ -2,15 +2,12 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use usher_producer::{
-    intake::{self, IntakeOptions, Row, RowProblem},
+    intake::{self, BadRow, IntakeOptions, Row, RowProblem},
     submit::{Contents, Description, Draft, FillOptions, Filled, Key, SubmitError, Submitted},
 };
 use usher_shared::{config::StoreAddress, store::SharedStore};
@@ -31,7 +28,21 @@ pub async fn submit(
     asked: &Submission,
 ) -> Result<Submitted, Failure> {
     let quiet = context.global.quiet;
-    let (filled, contradictions) = fill(context, store, asked).await?;
+    let (filled, notices) = fill(context, store, asked).await?;
+    let contradictions = notices.contradictions;
+    if filled.contents().requests == 0 && filled.contents().bad.total == notices.no_action.len() as u64 {
+        // One word is missing on the command line, not one in each row.
+        return Err(Failure::new(
+            Exit::InvalidInput,
+            format!(
+                "{} does not say what to do with its users: add --action deactivate (or activate), or give it an action column",
+                asked.file.display()
+            ),
+        ));
+    }
+    for bad in &notices.no_action {
+        console::hint(false, printable(&bad.to_string()));
+    }
     let draft = match filled {
         Filled::Clean(draft) => draft,
         Filled::Flawed(flawed) => {
@@ -86,7 +97,11 @@ pub async fn submit(
     Ok(submitted)
 }
 
-async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Result<(Filled, u64), Failure> {
+async fn fill(
+    context: &Context,
+    store: &SharedStore,
+    asked: &Submission,
+) -> Result<(Filled, Notices), Failure> {
     let options = IntakeOptions { format: asked.format, action: asked.action };
     let file = asked.file.clone();
     // Looking at the first block of a pipe may take as long as its writer likes.
@@ -112,8 +127,8 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
         ..Description::new(asked.account.clone(), &wiring::asked_by())
     };
     let quiet = context.global.quiet;
-    let contradictions = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&contradictions);
+    let notices = Arc::new(Mutex::new(Notices::default()));
+    let noted = Arc::clone(&notices);
     let mut progress = ReadingProgress { bars: context.bars.clone(), quiet, last: Instant::now() };
     let options = FillOptions {
         clock: wiring::clock(),
@@ -121,8 +136,12 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
         // Bad rows are errors, and told even to those who want quiet.
         notice: Some(Box::new(move |row| match row {
             Row::Bad(bad) => {
-                if matches!(bad.problem, RowProblem::Contradiction { .. }) {
-                    counted.fetch_add(1, Ordering::Relaxed);
+                // Counts are whole after a panic of another holder, too.
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                match bad.problem {
+                    RowProblem::NoAction => return noted.no_action.push(bad.clone()),
+                    RowProblem::Contradiction { .. } => noted.contradictions += 1,
+                    _ => {}
                 }
                 console::hint(false, printable(&bad.to_string()));
             }
@@ -134,9 +153,22 @@ async fn fill(context: &Context, store: &SharedStore, asked: &Submission) -> Res
     let filling = Draft::fill(store, description, rows, options);
     let mut stop = context.stop.clone();
     tokio::select! {
-        filled = filling => Ok((filled.map_err(failure)?, contradictions.load(Ordering::Relaxed))),
+        filled = filling => {
+            let filled = filled.map_err(failure)?;
+            let notices = std::mem::take(&mut *notices.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok((filled, notices))
+        }
         () = stop.asked() => Err(Failure::new(Exit::Interrupted, "interrupted while reading; nothing was submitted")),
     }
+}
+
+/// What the bad rows have in common.
+#[derive(Default)]
+struct Notices {
+    /// Rows that want something else of a user than an earlier one.
+    contradictions: u64,
+    /// Rows that say nothing of what to do; told at the end, for if there are no others, it is one mistake.
+    no_action: Vec<BadRow>,
 }
 
 /// A word about reading, for files that take longer than a moment.

@@ -65,6 +65,21 @@ fn bad_rows_are_all_listed_and_skipped_only_when_told() {
 }
 
 #[test]
+fn a_file_without_an_action_is_one_mistake_and_not_one_in_each_row() {
+    let place = place();
+    let file = place.csv("leavers.csv", &place.ordinary());
+    let ended = place.usher(&["run", file.to_str().unwrap(), "--account", "zoom-main", "--yes"]);
+    let ended = ended.code(INVALID).says("--action deactivate");
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    // Where some rows have one, each that has none is told.
+    let file = place.file("some.csv", "email,action\na@corp.example,activate\nb@corp.example,\n");
+    place
+        .usher(&["run", file.to_str().unwrap(), "--account", "zoom-main", "--yes"])
+        .code(INVALID)
+        .says("line 3, column action");
+}
+
+#[test]
 fn without_a_terminal_and_without_yes_it_refuses_and_does_not_wait() {
     let place = place();
     let file = place.csv("leavers.csv", &place.ordinary());
