@@ -1,6 +1,5 @@
 //! The store on Redis keeps every promise of the conformance suite. Each check has a redis-server of its own.
-#![allow(clippy::unwrap_used, reason = "a test file, its helpers included")]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod redis_server;
 

@@ -1,7 +1,6 @@
 //! The Lua scripts, raw: their reply codes, what a lost reply leaves behind, and that the queue's structures agree with
 //! the counters after every step of a random run.
-#![allow(clippy::unwrap_used, reason = "a test file, its helpers included")]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod redis_server;
 mod redis_support;
@@ -79,8 +78,8 @@ impl Raw {
     }
 
     /// Leases one job at a time; the tokens.
-    async fn lease(&mut self, now: i64, leases: &str, ask: &str, unanswered: &str) -> Vec<String> {
-        let args = ["w", leases, "1", "15000", "", "0", "session", ask, unanswered];
+    async fn lease(&mut self, now: i64, leases: &str, ask: &str, answered: &str) -> Vec<String> {
+        let args = ["w", leases, "1", "15000", "", "0", "session", ask, answered];
         let Value::Array(reply) = self.script("lease", now, &args).await else { panic!("no list") };
         let token = |lease: &Value| {
             let text = String::from_redis_value(lease.clone()).unwrap();
@@ -194,7 +193,7 @@ async fn a_finish_that_is_sent_again_is_recognised_and_counted_once() {
     // Sent for the first time, it is late; sent again, the ledger shows that it was written.
     assert_eq!(raw.call("finish", START, &finish(&token, "0", "R", &due, &attempt)).await, ["-1"]);
     assert_eq!(raw.call("finish", START, &finish(&token, "1", "R", &due, &attempt)).await, ["0"]);
-    let token = raw.lease(START + 1000, "1", "2", "0").await.remove(0);
+    let token = raw.lease(START + 1000, "1", "2", "1").await.remove(0);
     let done = format!("a{FS}{FS}");
     let last = attempt.replace(&START.to_string(), &(START + 1000).to_string());
     for again in ["0", "1", "1"] {
@@ -219,7 +218,7 @@ async fn a_finish_that_a_lapse_overtook_stays_refused() {
     let done = format!("a{FS}{FS}");
     let late = START + 15_000;
     assert_eq!(raw.call("finish", late, &finish(&token, "1", "F", &done, &attempt)).await, ["-1"]);
-    assert_eq!(raw.lease(late, "1", "2", "0").await.len(), 1, "reclaimed, and leased again");
+    assert_eq!(raw.lease(late, "1", "2", "1").await.len(), 1, "reclaimed, and leased again");
     assert_eq!(raw.call("finish", late, &finish(&token, "1", "F", &done, &attempt)).await, ["-1"]);
     assert_eq!((raw.counter(RUN, "lost").await, raw.counter(RUN, "done").await), (1, 0));
 }
@@ -233,8 +232,8 @@ async fn an_ask_that_arrives_after_a_later_one_grants_nothing() {
     assert!(raw.lease(START, "1", "6", "0").await.is_empty());
     assert!(raw.lease(START, "1", "7", "0").await.is_empty());
     // The reply to ask 8 is lost: ask 9 takes back what it granted, and nothing of ask 7.
-    let lost = raw.lease(START, "2", "8", "0").await;
-    assert_eq!(raw.lease(START, "9", "9", "1").await.len(), 4);
+    let lost = raw.lease(START, "2", "8", "7").await;
+    assert_eq!(raw.lease(START, "9", "9", "7").await.len(), 4);
     let done = format!("a{FS}{FS}");
     assert_eq!(raw.call("finish", START, &finish(&lost[0], "0", "F", &done, "")).await, ["-1"]);
     assert_eq!((raw.counter(RUN, "leased").await, raw.counter(RUN, "lost").await), (5, 0));

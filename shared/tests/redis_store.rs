@@ -1,7 +1,6 @@
 //! The store on Redis through its own interface: what the conformance suite can't see, such as lost replies, restarts,
 //! logins, and being woken.
-#![allow(clippy::unwrap_used, reason = "a test file, its helpers included")]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod redis_server;
 mod redis_support;
@@ -66,8 +65,10 @@ async fn nothing_is_lost_when_the_server_is_killed_and_started_again() {
     server.kill();
     let down = store.run(&run).await.unwrap_err();
     assert!(matches!(down, StoreError::Unavailable(_)) && down.is_retryable(), "{down}");
+    assert!(store.lease(&ask("restart", 1, 1)).await.is_err());
     // These are sent while there is no server, and again until there is one.
     let store = Arc::new(store);
+    let kept = leased.pop().unwrap();
     let finishing: Vec<_> = leased
         .into_iter()
         .map(|lease| {
@@ -79,15 +80,19 @@ async fn nothing_is_lost_when_the_server_is_killed_and_started_again() {
     for finish in finishing {
         finish.await.unwrap().unwrap();
     }
+    // An ask that never arrived granted nothing: what was granted before it is kept.
+    let granted = store.lease(&ask("restart", 1, 1)).await.unwrap().leases;
+    assert_eq!(granted[0].jobs[0].seq, 10);
+    store.finish(kept, vec![applied(9)]).await.unwrap();
     let status = store.run(&run).await.unwrap().unwrap();
-    assert_eq!((status.counters.finished, status.counters.leased, status.counters.queued), (10, 0, 40));
-    assert_eq!(store.lease(&ask("restart", 40, 1)).await.unwrap().leases.len(), 40);
+    assert_eq!((status.counters.finished, status.counters.leased, status.counters.queued), (10, 1, 39));
+    assert_eq!(store.lease(&ask("restart", 40, 1)).await.unwrap().leases.len(), 39);
 }
 
 #[tokio::test]
 async fn a_password_and_an_acl_user_are_used_and_never_shown() {
     let mut options = vec!["--requirepass", "s3cret-of-all", "--user", "ann"];
-    options.extend(["on", ">s3cret-of-ann", "~usher:*", "&usher:*", "+@all", "-@dangerous", "+info"]);
+    options.extend(["on", ">s3cret-of-ann", "~usher:*", "&usher:*", "+@all", "-@dangerous"]);
     let server = RedisServer::start(Durability::Memory, &options);
     let at = |login: &str| format!("redis://{login}127.0.0.1:{}/2", server.port());
     for login in [":s3cret-of-all@", "ann:s3cret-of-ann@"] {
@@ -116,6 +121,16 @@ async fn a_store_of_a_newer_format_is_refused() {
     raw(&server, redis::cmd("SET").arg("usher:schema").arg(2)).await;
     let error = RedisStore::connect(&server.url(0), None).await.unwrap_err();
     assert!(matches!(error, StoreError::TooNew { found: 2, supported: 1 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_has_forgotten_the_functions_is_told_them_again() {
+    let server = RedisServer::start(Durability::Memory, &[]);
+    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    submitted(&store, "told", 2, Priority::Normal).await;
+    raw(&server, redis::cmd("FUNCTION").arg("FLUSH")).await;
+    let leases = store.lease(&ask("told", 1, 1)).await.unwrap().leases;
+    assert_eq!(leases[0].jobs[0].seq, 0);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! A redis-server of the test's own: on a free port, in a temporary directory, ended when dropped.
 #![allow(
+    dead_code,
+    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "support of tests: what fails here fails the test"
+    reason = "each test program uses what it needs"
 )]
-#![allow(dead_code, missing_docs, reason = "each test program uses what it needs")]
 
 use std::{
     io::{BufRead, BufReader},

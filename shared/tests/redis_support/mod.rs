@@ -1,10 +1,11 @@
 //! What the tests of the store on Redis have in common: runs, users, asks and reports.
 #![allow(
+    dead_code,
+    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "support of tests: what fails here fails the test"
+    reason = "each test program uses what it needs"
 )]
-#![allow(dead_code, missing_docs, reason = "each test program uses what it needs")]
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,16 +1,18 @@
 //! The store on Redis or Valkey (7 or newer): for services and several machines.
 //!
-//! All that must be atomic is one of a small set of Lua scripts (`lua/`, each with its contract at its head); what is
-//! only read is read with plain commands. `keys.rs` lists the keys, `record.rs` how a job is written down. The server's
-//! clock is the one clock, so that workers' clocks may differ.
+//! All that must be atomic is one of a small set of Lua scripts (`lua/`, each with its contract at its head), loaded as
+//! one library of functions; what is only read is read with plain commands. `keys.rs` lists the keys, `record.rs` how a
+//! job is written down, `state.rs` how a run is. The server's clock is the one clock, so that workers' may differ.
 //!
 //! A reply can be lost although the call was carried out. Each call may be sent again: `append`, `seal`, `resolve`,
 //! `admit`, `promote`, `cancel` find what they did and go on; [`Store::finish`] sends itself again for as long as the
 //! lease can live, and is recognised by what the ledger shows; [`Store::lease`] takes back at its next ask what an
 //! unanswered one was granted, so that a lost reply counts as nobody's death.
 //!
-//! An ACL user needs `~usher:* &usher:* +@all -@dangerous +info` or, narrowly, read, write, scripting, pubsub and
-//! connection commands.
+//! What was never sealed is forgotten by [`Store::expire_open_runs`] alone: were its keys to expire by themselves, a long
+//! upload could lose its first pages, and a large key that expires holds the server up.
+//!
+//! An ACL user needs the keys `~usher:*`, the channels `&usher:*`, and `+@all -@dangerous`.
 
 mod address;
 mod error;

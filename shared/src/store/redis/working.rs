@@ -43,8 +43,8 @@ struct Ask {
     name: String,
     /// The last one's number.
     number: u64,
-    /// Whether its reply was lost: what it was granted is then taken back by the next.
-    unanswered: bool,
+    /// The number of the last one whose reply arrived: what a later one was granted is taken back by the next.
+    answered: u64,
 }
 
 impl Working {
@@ -56,7 +56,7 @@ impl Working {
     fn asks_of(&self, ask: &LeaseAsk) -> SharedAsk {
         let mut asks = lock(&self.asks);
         let name = format!("{}-{}", self.session, asks.len());
-        let new = || Arc::new(tokio::sync::Mutex::new(Ask { name, number: 0, unanswered: false }));
+        let new = || Arc::new(tokio::sync::Mutex::new(Ask { name, number: 0, answered: 0 }));
         Arc::clone(asks.entry((ask.account.clone(), ask.worker.clone())).or_insert_with(new))
     }
 
@@ -67,12 +67,10 @@ impl Working {
         let mut call = self.core.call(script::LEASE, &ask.account);
         call.arg(record::encode_worker(&ask.worker)).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
         call.arg(ask.only_run.as_ref().map_or("", RunId::as_str)).arg(u8::from(ask.idle));
-        call.arg(&asks.name).arg(asks.number).arg(u8::from(asks.unanswered));
-        // Set while the reply is out, so that a caller who stops waiting for it counts as unanswered too.
-        asks.unanswered = true;
+        call.arg(&asks.name).arg(asks.number).arg(asks.answered);
         let reply = script::LEASE.send(&self.core.link, &call).await;
         if reply.as_ref().err().is_none_or(|error| !error::is_ambiguous(error)) {
-            asks.unanswered = false;
+            asks.answered = asks.number;
         }
         drop(asks);
         read_leased(ask, reply::Reply::read(reply)?)

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 worker; 3 leases at most; 4 jobs a lease at most; 5 ttl in ms; 6 run, or ''; 7 '1' where the asker
---          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 '1' where the reply to
---          the ask before was lost
+--          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 number
+--          of the last ask whose reply arrived
 -- replies  {now, next due or '', alone waiting, hold in JSON or '', lease...}, a lease being one text, its parts
 --          between LS: token, run, rank, and for each job seq, record, tries or ''
 -- keeps    one lease a user at a time (busy); what is leased stands in held and, by its end, in leases; lapsed leases
@@ -13,14 +13,15 @@
 local worker, leases, batch, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local only, idle = ARGV[6], ARGV[7] == '1'
 
--- An ask is known by its number: a late one grants nothing, a lost reply's leases are taken back.
+-- An ask is known by its number: a late one grants nothing. Where the last one carried out is later than the last one
+-- answered, its reply was lost, and what it granted is taken back.
 local ask_key, number = base .. ':ask:' .. ARGV[8], tonumber(ARGV[9])
 local asked = call('GET', ask_key)
 local undo
 if asked then
   local before, tokens = match(asked, '^(%d+)\31(.*)$')
   if tonumber(before) >= number then return { now, '', 0, '' } end
-  if ARGV[10] == '1' then undo = tokens end
+  if tonumber(before) > tonumber(ARGV[10]) then undo = tokens end
 end
 
 local function hand_back(token)
