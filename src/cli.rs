@@ -226,8 +226,8 @@ pub struct RunArg {
 /// `usher resume`
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The run
-    pub run: RunId,
+    /// The run; may be left out where only one is unfinished
+    pub run: Option<RunId>,
     /// Only take the pause back, and leave the work to workers
     #[arg(long)]
     pub detach: bool,

@@ -1,8 +1,11 @@
 //! `usher resume`: goes on with a paused or interrupted run.
 
-use usher_shared::config::StoreAddress;
+use usher_shared::{RunStatus, config::StoreAddress, store::SharedStore};
 
-use super::steer::find;
+use super::{
+    status::{line, unfinished},
+    steer::find,
+};
 use crate::{
     cli::ResumeArgs,
     console,
@@ -14,11 +17,15 @@ use crate::{
 /// Takes the pause back; then works the run in this process, or leaves it to workers.
 pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
-    let status = find(&store, &args.run).await?;
+    let status = match &args.run {
+        Some(run) => find(&store, run).await?,
+        None => the_only_unfinished(&store).await?,
+    };
+    let run = &status.run.id;
     if status.phase.is_over() {
         return Err(Failure::new(
             Exit::InvalidInput,
-            format!("run {} is {}: there is nothing to go on with", args.run, status.state()),
+            format!("run {run} is {}: there is nothing to go on with", status.state()),
         ));
     }
     if args.detach {
@@ -29,10 +36,28 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
                 "a worker on this store goes on with it; without one, say `usher resume` without --detach"
             }
         };
-        console::hint(context.global.quiet, format_args!("Run {} is resumed: {who}.", args.run));
+        console::hint(context.global.quiet, format_args!("Run {run} is resumed: {who}."));
         return Ok(Exit::Success);
     }
     let name = &status.run.account;
     let provider = wiring::provider(&context.config, name, context.config.account(name)?)?;
-    Ok(work::to_its_end(context, &store, &address, &args.run, provider, &args.ending).await?.exit)
+    Ok(work::to_its_end(context, &store, &address, run, provider, &args.ending).await?.exit)
+}
+
+/// The run that can only be meant; where there are several, they are named.
+async fn the_only_unfinished(store: &SharedStore) -> Result<RunStatus, Failure> {
+    let mut unfinished = unfinished(store).await?;
+    match (unfinished.pop(), unfinished.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => {
+            Err(Failure::new(Exit::InvalidInput, "nothing is unfinished: there is nothing to go on with"))
+        }
+        (Some(last), false) => {
+            unfinished.push(last);
+            let lines: String = unfinished.iter().map(line).collect();
+            let message =
+                format!("several runs are unfinished; say which: usher resume RUN\n{}", lines.trim_end());
+            Err(Failure::new(Exit::InvalidInput, message))
+        }
+    }
 }

@@ -95,7 +95,8 @@ async fn pause_or_stop(context: &Context) -> bool {
     }
 }
 
-async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> {
+/// All runs that are not over, the newest first.
+pub async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> {
     let mut runs = store.runs(10_000).await?;
     runs.retain(|status| !status.phase.is_over());
     Ok(runs)
@@ -133,7 +134,8 @@ pub fn verdict(status: &RunStatus) -> Exit {
     if as_wished == status.counters.total { Exit::Success } else { Exit::SomeFailed }
 }
 
-fn line(status: &RunStatus) -> String {
+/// A run on one line.
+pub fn line(status: &RunStatus) -> String {
     let hold = status.hold.as_ref().map(|hold| format!("  ({})", hold.message)).unwrap_or_default();
     format!(
         "{}  {}  {}  {}  {} of {} done{hold}\n",
