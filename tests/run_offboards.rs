@@ -137,3 +137,16 @@ fn rows_may_decide_the_action_and_reactivation_works() {
     assert_eq!(place.sim.user(&users[0].email).unwrap().status, Status::Inactive);
     assert_eq!(place.sim.user(&inactive.email).unwrap().status, Status::Active);
 }
+
+#[test]
+fn beside_a_worker_on_the_embedded_store_run_follows_and_a_second_worker_is_refused() {
+    let place = Workplace::new(Kind::Sqlite, troubled());
+    let mut worker = place.start(&["worker"]);
+    support::wait_until("the worker to take its seat", || place.path("data/usher.db.lock").exists());
+    let file = place.csv("leavers.csv", &place.ordinary());
+    let words = ["run", file.to_str().unwrap(), "--account", "zoom-main", "--action", "deactivate", "--yes"];
+    place.usher(&words).succeeded().says("following").says("40  applied");
+    place.usher(&["worker"]).code(4).says("redis://");
+    worker.signal("TERM");
+    worker.end().succeeded();
+}
