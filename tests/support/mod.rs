@@ -140,8 +140,8 @@ impl Workplace {
         wait_until("changes at the simulator", || self.sim.report().changes.len() >= at_least);
     }
 
-    /// Asserts that every user of a finished run is in the state that its outcome says, and was changed at most as the
-    /// outcomes say.
+    /// Asserts that every user whom a finished run of deactivations says it deactivated is inactive, and that who was not
+    /// found is not there.
     pub fn assert_directory_agrees(&self, run: &str) {
         for (user, outcome) in self.outcomes(run) {
             let Some(found) = self.sim.user(&user) else {

@@ -68,6 +68,16 @@ async fn after_a_crash_the_next_engine_takes_the_seat_and_goes_on() {
         before.counters,
         status.effort
     );
+    // Every lost attempt stands in the ledger, once, and nothing else does beside the one that ended the job.
+    let mut lost = 0;
+    for seq in 0..400 {
+        let attempts = store.attempts(&run, seq).await.unwrap();
+        let (last, before) = attempts.split_last().unwrap();
+        assert_eq!(last.verdict, Verdict::Applied, "{seq}: {attempts:?}");
+        assert!(before.iter().all(|attempt| attempt.verdict == Verdict::Lost), "{seq}: {attempts:?}");
+        lost += before.len() as u64;
+    }
+    assert_eq!(status.effort.lost, lost);
 }
 
 #[tokio::test]
