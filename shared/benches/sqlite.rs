@@ -146,6 +146,7 @@ async fn work(store: &Arc<dyn Store>, run: &RunId, count: u64, finishers: usize,
             batch,
             ttl: Duration::from_secs(600),
             only_run: Some(run.clone()),
+            urgent_only: false,
             idle: false,
         };
         let leased = store.lease(&ask).await.unwrap();

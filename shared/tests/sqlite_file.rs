@@ -81,6 +81,7 @@ fn ask(leases: usize) -> LeaseAsk {
         batch: 1,
         ttl: TTL,
         only_run: None,
+        urgent_only: false,
         idle: false,
     }
 }

@@ -48,7 +48,7 @@ async fn look(provider: &SharedProvider) -> Found {
     };
     let mut found = scopes(&access);
     for rate in provider.rates() {
-        let a_day = rate.per_day.map(|n| format!(", {} a day", count(n))).unwrap_or_default();
+        let a_day = rate.per_day.map(|day| format!(", {} a day", count(day.calls))).unwrap_or_default();
         // Writing into a String can't fail.
         let _ = writeln!(found.text, "  {:<11} {} calls a second{a_day}", rate.label, rate.per_second);
     }

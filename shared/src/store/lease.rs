@@ -21,6 +21,8 @@ pub struct LeaseAsk {
     pub ttl: Duration,
     /// From this run alone, where one is named.
     pub only_run: Option<RunId>,
+    /// Urgent jobs alone: the rest of the day's quota is theirs. What else is due then counts as waiting.
+    pub urgent_only: bool,
     /// Whether the asker holds nothing else at the moment. Only then is it given one of the jobs that must run alone
     /// (two deaths of a worker, see promise 6), and then that one job is all it is given.
     pub idle: bool,

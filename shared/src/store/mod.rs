@@ -22,24 +22,32 @@ mod error;
 mod lease;
 pub mod redis;
 pub mod sqlite;
+mod token;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
-    AccountName, Action, Attempt, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunStatus,
-    Timestamp, WorkerId,
+    AccountName, Action, Attempt, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
+    Request, RunId, RunStatus, Timestamp, WorkerId,
 };
 
 pub use error::StoreError;
 pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Resolution, Steward};
+pub use token::{Refresh, RefreshClaim, ShelvedToken};
 
 /// How long a run that was opened and never sealed is kept after its last append.
 pub const OPEN_RUN_EXPIRES: Duration = Duration::from_secs(60 * 60);
 
 /// The most jobs one call may append, resolve, promote or sweep: what keeps every step within a few milliseconds.
 pub const CHUNK: usize = 500;
+
+/// While urgent jobs are due and others are, too, every so manieth lease goes to the others.
+pub const SHARE_OF_OTHERS: u64 = 10;
+
+/// How long a worker's [`Pulse`] is kept.
+pub const PULSE_LASTS: Duration = Duration::from_secs(5);
 
 /// What makes a submission complete, and the same as another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +160,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Leases due jobs: lapsed leases are reclaimed first, then jobs come by priority, age of their run, and file order.
     /// A job whose user has another job in flight waits a moment; one whose user a newer run has claimed is finished
     /// as superseded, its code the newer run's id. Jobs of one [`Lease`] are of one run and one action.
+    ///
+    /// While urgent jobs are due and others are, too, one lease in ten goes to the others ([`SHARE_OF_OTHERS`]): counted
+    /// over the whole fleet, to normal and to bulk work in turn where both wait.
     async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError>;
 
     /// Lengthens a lease to `ttl` from now. [`StoreError::LeaseLapsed`] where it had lapsed.
@@ -187,6 +198,83 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Releases an account's hold, whatever it is; `false` where there was none.
     async fn release(&self, account: &AccountName) -> Result<bool, StoreError>;
+
+    // -- what a fleet shares ---------------------------------------------------------------------------------------
+
+    /// Draws calls from a label's quota of a day, in one step: as many as `cap` leaves, at most `calls`. 0 calls only look.
+    /// By the store's clock; kept for as long as the window needs, whatever restarts meanwhile.
+    async fn draw_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        window: QuotaWindow,
+        calls: u64,
+        cap: u64,
+    ) -> Result<Drawn, StoreError> {
+        let _ = (account, label, window, calls, cap);
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// Gives drawn calls back that were not made. What has left the window meanwhile stays away.
+    async fn return_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        drawn_at: Timestamp,
+        calls: u64,
+    ) -> Result<(), StoreError> {
+        let _ = (account, label, drawn_at, calls);
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// Tells what goes on; forgotten [`PULSE_LASTS`] later unless told again.
+    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
+        let _ = pulse;
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// What the workers of an account told last, by the name of the worker. Those that have ended are not there.
+    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError> {
+        let _ = account;
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// The account's shelved token.
+    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
+        let _ = account;
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// Claims the right to fetch a token in place of the one with the generation `instead_of` (`None`: there was none), for
+    /// `ttl`. Of all who ask to replace one token, one gets the right; the others hear of its claim, then of its token.
+    async fn claim_refresh(
+        &self,
+        account: &AccountName,
+        worker: &WorkerId,
+        instead_of: Option<u64>,
+        ttl: Duration,
+    ) -> Result<Refresh, StoreError> {
+        let _ = (account, worker, instead_of, ttl);
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// Shelves the token that was fetched under a claim, for `keep_for` at most; returns its generation.
+    /// [`StoreError::LeaseLapsed`] where the claim had ended and another took it: use the other's token.
+    async fn shelve_token(
+        &self,
+        claim: RefreshClaim,
+        sealed: &[u8],
+        keep_for: Duration,
+    ) -> Result<u64, StoreError> {
+        let _ = (claim, sealed, keep_for);
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
+
+    /// Gives a claim up: the fetch failed. The next who asks gets the right at once.
+    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError> {
+        let _ = claim;
+        Err(StoreError::Unavailable("not built yet".into()))
+    }
 
     // -- seeing ----------------------------------------------------------------------------------------------------
 

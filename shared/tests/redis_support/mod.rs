@@ -113,6 +113,7 @@ pub fn ask(account_name: &str, leases: usize, batch: usize) -> LeaseAsk {
         batch,
         ttl: TTL,
         only_run: None,
+        urgent_only: false,
         idle: false,
     }
 }

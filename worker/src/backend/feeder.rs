@@ -181,6 +181,7 @@ impl Feeder {
             batch: account.provider.batch().max(1),
             ttl: account.lease_ttl(),
             only_run: account.only_run.clone(),
+            urgent_only: false,
             idle,
         };
         let mut failures = 0;

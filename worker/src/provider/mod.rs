@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use usher_shared::{
-    AccountName, Action, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict, config::AccountConfig,
+    AccountName, Action, DayQuota, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict,
+    config::AccountConfig,
 };
 
 pub use error::ProviderError;
@@ -52,8 +53,8 @@ pub struct Rate {
     pub label: Label,
     /// Calls a second.
     pub per_second: f64,
-    /// Calls a UTC day, where there is such a limit.
-    pub per_day: Option<u64>,
+    /// Calls a day, where there is such a limit.
+    pub per_day: Option<DayQuota>,
 }
 
 /// A kind of vendor call, as far as its cost goes.

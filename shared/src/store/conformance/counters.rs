@@ -126,6 +126,7 @@ impl Workers<'_> {
             .random_bool(0.1)
             .then(|| self.runs[self.random.random_range(0..self.runs.len())].clone());
         let ask = LeaseAsk {
+            urgent_only: false,
             account: account(),
             worker: worker(&format!("w{number}")),
             leases: self.random.random_range(1..4),

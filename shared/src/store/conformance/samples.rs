@@ -38,6 +38,7 @@ pub(super) fn ask(worker_name: &str) -> LeaseAsk {
         batch: 1,
         ttl: TTL,
         only_run: None,
+        urgent_only: false,
         idle: false,
     }
 }

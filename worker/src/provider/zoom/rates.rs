@@ -1,6 +1,9 @@
 //! What Zoom allows. Source: Zoom's "Rate limits" page, "Rate limits by account type": per account, summed over all apps.
 
-use usher_shared::config::{ZoomConfig, ZoomPlan};
+use usher_shared::{
+    DayQuota, QuotaWindow,
+    config::{ZoomConfig, ZoomPlan},
+};
 
 use crate::provider::{Call, Label, ProviderError, Rate};
 
@@ -28,14 +31,19 @@ pub(super) fn rates(account: &str, config: &ZoomConfig) -> Result<Vec<Rate>, Pro
         Rate {
             label: LIGHT,
             per_second: chosen(account, "light", config.light, light)?,
-            per_day: light_a_day,
+            per_day: light_a_day.map(utc_day),
         },
         Rate {
             label: MEDIUM,
             per_second: chosen(account, "medium", config.medium, medium)?,
-            per_day: medium_a_day,
+            per_day: medium_a_day.map(utc_day),
         },
     ])
+}
+
+/// Zoom's days end at 00:00 UTC.
+fn utc_day(calls: u64) -> DayQuota {
+    DayQuota { calls, window: QuotaWindow::UtcDay }
 }
 
 fn chosen(account: &str, key: &'static str, set: Option<f64>, plan: f64) -> Result<f64, ProviderError> {
