@@ -163,9 +163,11 @@ impl Limiter for EmbeddedLimiter {
         let lane = self.lane(label);
         let left = lane.heard.borrow().until.saturating_duration_since(Instant::now());
         LimiterStatus {
+            plan: lane.per_second,
             per_second: lane.per_second,
             paused_for: (!left.is_zero()).then_some(left),
             refusals: lane.refusals.load(Ordering::Relaxed),
+            day: None,
         }
     }
 }

@@ -13,7 +13,7 @@ mod redis;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use usher_shared::{AccountName, Priority};
+use usher_shared::{AccountName, DayUse, Priority};
 
 use crate::{
     decide::RatePause,
@@ -36,12 +36,16 @@ pub const LONGEST_UNSAID: Duration = Duration::from_secs(2);
 /// What a label's calls are at, for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LimiterStatus {
-    /// Calls a second that are let out at most; `None` where the label is not limited.
+    /// Calls a second that the plan allows; `None` where the label is not limited.
+    pub plan: Option<f64>,
+    /// Calls a second that are let out at most now; `None` where the label is not limited.
     pub per_second: Option<f64>,
     /// How long the calls still stand still after a refusal.
     pub paused_for: Option<Duration>,
     /// Refusals that this process met.
     pub refusals: u64,
+    /// How far the day's quota is used up, where there is one and it has been drawn from.
+    pub day: Option<DayUse>,
 }
 
 /// Hands out the right to make calls under an account's labels.
