@@ -17,7 +17,7 @@ const STILL: f64 = 0.7;
 /// A refusal so long after a pause is one by itself, in microseconds.
 const SOON_US: u64 = 1_000_000;
 /// How long the rate stays after a cut, at first and at most while probes find the same limit.
-const STAY_US: f64 = 2_500_000.0;
+const STAY_US: f64 = 2_000_000.0;
 const LONGEST_STAY_US: f64 = 10_000_000.0;
 /// How much longer it stays each time that a probe finds the limit where the last one did.
 const STAY_LONGER: f64 = 1.6;
@@ -27,8 +27,8 @@ const LONGEST_STAY_FOR_WAITS_US: f64 = 60_000_000.0;
 /// Two refusals at rates that differ by less than this share found the same limit.
 const SAME: f64 = 0.04;
 /// The growth: in t seconds by the share `SLOPE * t + CURVE * t * t`.
-const SLOPE: f64 = 0.01;
-const CURVE: f64 = 0.025;
+const SLOPE: f64 = 0.015;
+const CURVE: f64 = 0.03;
 /// Never less than this share of the full rate.
 const LEAST: f64 = 0.02;
 /// What is left where the vendor says that not one more call would have gone through.

@@ -8,7 +8,7 @@
 --
 -- All times are microseconds of Redis' clock; 0 or nothing stands for "never".
 local FIELDS = { 'last', 'until', 'epoch', 'streak', 'level', 'refused_at', 'since', 'stay', 'room_at' }
-local SOON, STAY, LONGEST_STAY, LEAST = 1000000, 2500000, 10000000, 0.02
+local SOON, STAY, LONGEST_STAY, LEAST = 1000000, 2000000, 10000000, 0.02
 
 local function exact(number) return string.format('%.17g', number) end
 local function whole(number) return string.format('%.0f', number) end
@@ -31,7 +31,7 @@ local function rate_of(lane, now, full)
   local rate = lane.level
   if lane.since > 0 then
     local grown = math.max(math.max(now - lane.since, 0) / 1000000 - lane.stay / 1000000, 0)
-    rate = lane.level * (1 + 0.01 * grown + 0.025 * grown * grown)
+    rate = lane.level * (1 + 0.015 * grown + 0.03 * grown * grown)
   end
   return math.min(rate, full)
 end
