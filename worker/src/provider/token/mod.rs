@@ -6,9 +6,13 @@
 
 mod fleet;
 mod life;
+#[cfg(test)]
+mod paper;
 mod sealing;
 mod shelf;
 mod shelved;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 use std::fmt;
