@@ -91,6 +91,7 @@ impl AccountGate {
                 return Err(GateClosed);
             }
             if self.paced.permit(call, priority).await.is_some() {
+                self.account.meter.began(self.account.provider.label(call));
                 return Ok(());
             }
         }
