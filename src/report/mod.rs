@@ -3,6 +3,7 @@
 pub mod advice;
 pub mod csv;
 pub mod json;
+pub mod moments;
 pub mod numbers;
 mod rows;
 pub mod summary;
