@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     AccountName, JobReport, Priority, RunId, Timestamp, Verdict, WorkerId,
-    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, SHARE_OF_OTHERS, StoreError},
 };
 
 /// Between two sendings of a finish that was not answered, at the least; up to twice as long.
@@ -68,6 +68,7 @@ impl Working {
         call.arg(record::encode_worker(&ask.worker)).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
         call.arg(ask.only_run.as_ref().map_or("", RunId::as_str)).arg(u8::from(ask.idle));
         call.arg(&asks.name).arg(asks.number).arg(asks.answered);
+        call.arg(u8::from(ask.urgent_only)).arg(SHARE_OF_OTHERS);
         let reply = script::LEASE.send(&self.core.link, &call).await;
         if reply.as_ref().err().is_none_or(|error| !error::is_ambiguous(error)) {
             asks.answered = asks.number;

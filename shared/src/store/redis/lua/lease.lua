@@ -3,7 +3,8 @@
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 worker; 3 leases at most; 4 jobs a lease at most; 5 ttl in ms; 6 run, or ''; 7 '1' where the asker
 --          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 number
---          of the last ask whose reply arrived
+--          of the last ask whose reply arrived; 11 '1' for urgent jobs alone; 12 how many leases of a fleet hold one
+--          of work that is not urgent while both are due
 -- replies  {now, next due or '', alone waiting, hold in JSON or '', lease...}, a lease being one text, its parts
 --          between LS: token, run, rank, and for each job seq, record, tries or ''
 -- keeps    one lease a user at a time (busy); what is leased stands in held and, by its end, in leases; lapsed leases
@@ -11,7 +12,7 @@
 --          a lost reply granted is taken back as if it had never been: nobody was told of it
 -- bounded  by 500 jobs granted, 500 looked at, 500 reclaimed, 500 come due
 local worker, leases, batch, ttl = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local only, idle = ARGV[6], ARGV[7] == '1'
+local only, idle, urgent_only = ARGV[6], ARGV[7] == '1', ARGV[11] == '1'
 
 -- An ask is known by its number: a late one grants nothing. Where the last one carried out is later than the last one
 -- answered, its reply was lost, and what it granted is taken back.
@@ -144,10 +145,10 @@ local function go_through(run, seqs, most, open)
   return done
 end
 
-local function grant_from(run)
+local function grant_from(run, most)
   local open = {}
   while budget > 0 do
-    local want = (leases - #granted) * batch
+    local want = (most - #granted) * batch
     for _, lease in pairs(open) do want = want + batch - #lease.seqs end
     want = min(want, budget)
     if want == 0 then return end
@@ -162,7 +163,7 @@ local function grant_from(run)
       return
     end
     budget = budget - #seqs
-    local done, gone, left = go_through(run, seqs, leases, open), {}, {}
+    local done, gone, left = go_through(run, seqs, most, open), {}, {}
     for i = 1, back do
       if done[i] then gone[#gone + 1] = seqs[i] end
     end
@@ -194,12 +195,59 @@ end
 local hold = call('HMGET', base, 'hold', 'hold_until')
 if hold[1] and hold[2] ~= '' and tonumber(hold[2]) <= now then hold[1] = false end
 
+-- Whether the run has something ready; one that has not is forgotten as one that has.
+local function has_ready(id)
+  if call('EXISTS', run_key(id) .. ':ready', run_key(id) .. ':again') > 0 then return true end
+  call('ZREM', base .. ':order', id)
+  return false
+end
+
+-- The runs of a rank with something ready, the first of them for certain.
+local function ready_of(rank)
+  local ids = call('ZRANGEBYSCORE', base .. ':order', place_of(rank), '(' .. place_of(rank + 1), 'LIMIT', 0, 50)
+  while ids[1] and not has_ready(ids[1]) do table_remove(ids, 1) end
+  return ids
+end
+
+local function grant_in_turn(ids, most)
+  for i = 1, #ids do
+    if #granted >= most or budget <= 0 then return end
+    grant_from(load_run(ids[i]), most)
+  end
+end
+
+-- Urgent and other work are both due: one lease in so many is the others', normal and bulk in turn. `share` keeps how
+-- many urgent ones there were since the others' last, and whose turn it is.
+local function grant_shared(urgent, theirs)
+  local last = tonumber(ARGV[12]) - 1
+  local since, turn = match(call('GET', base .. ':share') or '0n', '^(%d+)(%a)$')
+  since = tonumber(since)
+  local nobody = false -- where none of the others' may be leased there is nobody to share with
+  while #granted < leases and budget > 0 do
+    local before = #granted
+    if since >= last and not nobody then
+      local other = turn == 'n' and 'b' or 'n'
+      grant_in_turn(theirs[turn], before + 1)
+      if #granted > before then turn = other else grant_in_turn(theirs[other], before + 1) end
+      if #granted > before then since = 0 else nobody = true end
+    else
+      grant_in_turn(urgent, nobody and leases or min(leases, before + last - since))
+      if #granted == before then break end
+      since = min(last, since + #granted - before)
+    end
+  end
+  call('SET', base .. ':share', format('%d', since) .. turn)
+end
+
 local alones = call('ZRANGE', base .. ':alones', 0, 99, 'WITHSCORES')
 if not hold[1] and leases > 0 and batch > 0 then
   local candidates
   if only ~= '' then
     local run = load_run(only)
-    candidates = workable(run) and { only, place(run) } or {}
+    local wanted = workable(run) and not (urgent_only and run.rank > 0)
+    candidates = wanted and { only, place(run) } or {}
+  elseif urgent_only then
+    candidates = call('ZRANGEBYSCORE', base .. ':order', '-inf', '(' .. place_of(1), 'WITHSCORES', 'LIMIT', 0, 50)
   else
     candidates = call('ZRANGE', base .. ':order', 0, 49, 'WITHSCORES')
   end
@@ -207,17 +255,22 @@ if not hold[1] and leases > 0 and batch > 0 then
   -- Who asks idle has emptied its hands for it: it comes before other work of its priority, whichever run is older.
   if idle then
     for i = 1, #alones, 2 do
-      if (only == '' or only == alones[i])
-        and (not candidates[2] or rank_of(alones[i + 1]) <= rank_of(candidates[2])) then
+      local rank = rank_of(alones[i + 1])
+      if (only == '' or only == alones[i]) and not (urgent_only and rank > 0)
+        and (not candidates[2] or rank <= rank_of(candidates[2])) then
         given = grant_alone(load_run(alones[i]))
         if given then break end
       end
     end
   end
   if not given then
+    if only == '' and not urgent_only and candidates[2] and rank_of(candidates[2]) == 0 then
+      local urgent, theirs = ready_of(0), { n = ready_of(1), b = ready_of(2) }
+      if urgent[1] and (theirs.n[1] or theirs.b[1]) then grant_shared(urgent, theirs) end
+    end
     for i = 1, #candidates, 2 do
       if #granted >= leases or budget <= 0 then break end
-      grant_from(load_run(candidates[i]))
+      grant_from(load_run(candidates[i]), leases)
     end
     if only == '' and #granted == 0 and #candidates == 100 then more = true end
   end
@@ -260,7 +313,7 @@ call('SET', ask_key, ARGV[9] .. FS .. concat(tokens, ','), 'PX', 3600000)
 
 -- Jobs that wait to run alone; a run that has none left is forgotten as one that has.
 for i = 1, #alones, 2 do
-  if only == '' or only == alones[i] then
+  if (only == '' or only == alones[i]) and not (urgent_only and rank_of(alones[i + 1]) > 0) then
     local n = call('ZCARD', run_key(alones[i]) .. ':alone')
     reply[3] = reply[3] + n
     if n == 0 then call('ZREM', base .. ':alones', alones[i]) end
@@ -271,6 +324,15 @@ save_jobs()
 save_runs()
 if more then
   reply[2] = tostring(now)
+elseif urgent_only then
+  -- What else comes due is for another day.
+  local due = call('ZRANGE', base .. ':due', 0, 99, 'WITHSCORES')
+  for i = 1, #due, 2 do
+    if load_run(due[i]).rank == 0 then
+      reply[2] = due[i + 1]
+      break
+    end
+  end
 else
   local first = call('ZRANGE', base .. ':due', 0, 0, 'WITHSCORES')
   if first[2] then reply[2] = first[2] end
