@@ -118,14 +118,7 @@ pub struct Watch {
 impl Watch {
     /// Nothing is asked yet.
     pub fn new(store: &SharedStore, account: &AccountName, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store: store.clone(),
-            account: account.clone(),
-            clock,
-            looked: None,
-            pulses: None,
-            ahead: 0,
-        }
+        Self { store: store.clone(), account: account.clone(), clock, looked: None, pulses: None, ahead: 0 }
     }
 
     /// What goes on; `None` where it is not known. `own` is this process' own pulse, which is fresher than the store's.
@@ -217,8 +210,16 @@ mod tests {
         };
         let until = |millis| Some(Timestamp::from_millis(millis));
         let found = Activity::of(&[
-            pulse("one", 2_000, &[LanePulse { day: day(1_900, 40), paused_until: until(5), ..light(0.0, 80.0, 0) }]),
-            pulse("two", 1_000, &[LanePulse { day: day(1_950, 50), paused_until: until(7), ..light(0.0, 80.0, 0) }]),
+            pulse(
+                "one",
+                2_000,
+                &[LanePulse { day: day(1_900, 40), paused_until: until(5), ..light(0.0, 80.0, 0) }],
+            ),
+            pulse(
+                "two",
+                1_000,
+                &[LanePulse { day: day(1_950, 50), paused_until: until(7), ..light(0.0, 80.0, 0) }],
+            ),
         ]);
         let lane = found.changes().unwrap();
         assert_eq!((lane.paused_until, lane.day), (until(7), day(1_950, 50)));

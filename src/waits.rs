@@ -60,34 +60,34 @@ pub fn waits(
     let day = activity.and_then(Activity::changes).and_then(|lane| lane.day);
     let parked = day.and_then(|day| parked(&day, status.run.priority, now));
     match &status.hold {
-        Some(hold) => waits.push(held(hold, day.as_ref())),
+        Some(hold) => waits.push(held(hold)),
         None => waits.extend(parked),
     }
     if let Some(activity) = activity {
-        let refused = refused(status, activity, now);
-        waits.extend(refused.into_iter().filter(|pause| !waits.iter().any(|wait| is_same_end(wait, pause))));
+        let mut refused = refused(status, activity, now);
+        refused.retain(|pause| !waits.iter().any(|wait| is_same_end(wait, pause)));
+        waits.extend(refused);
         waits.extend(nobody(status, activity, store, now));
     }
     waits
 }
 
-/// The account's hold. `day` is its quota of changes, where that is known.
-pub fn held(hold: &Hold, day: Option<&DayUse>) -> Wait {
-    let message = printable(hold.message.trim_end_matches('.'));
-    let (why, what) = match (hold.reason, day) {
-        (HoldReason::Quota, Some(day)) => {
-            ("day_quota", format!("the vendor says that the day's {} are used up", of(day.calls, "call")))
-        }
-        // Its message names the end in words of its own.
-        (HoldReason::Quota, None) if hold.until.is_some() => {
-            ("day_quota", "the vendor says that the day's calls are used up".to_owned())
-        }
-        (HoldReason::Quota, None) => ("day_quota", message),
-        (HoldReason::Breaker, _) => ("vendor_fails", message),
-        (HoldReason::Credentials, _) => ("credentials", message),
-        (HoldReason::Scope, _) => ("scope", message),
+/// The account's hold.
+pub fn held(hold: &Hold) -> Wait {
+    let why = match hold.reason {
+        HoldReason::Quota => "day_quota",
+        HoldReason::Breaker => "vendor_fails",
+        HoldReason::Credentials => "credentials",
+        HoldReason::Scope => "scope",
     };
-    Wait { why, until: hold.until, what }
+    Wait { why, until: hold.until, what: printable(without_its_end(hold)) }
+}
+
+/// The message of a hold that ends by itself closes with that time, in UTC to the millisecond; it is told better here.
+fn without_its_end(hold: &Hold) -> &str {
+    let message = hold.message.trim_end_matches('.');
+    let ends = hold.until.and_then(|until| message.strip_suffix(until.to_string().as_str()));
+    ends.and_then(|rest| rest.rsplit_once("; ")).map_or(message, |(what, _)| what)
 }
 
 /// The day's quota as it is counted here.
@@ -203,7 +203,9 @@ mod tests {
     }
 
     fn hold(reason: HoldReason, until: Option<&str>) -> Option<Hold> {
-        Some(Hold { reason, message: "words.".into(), since: at(NOW), until: until.map(at) })
+        let until = until.map(at);
+        let end = until.map(|until| format!("; a probe follows at {until}")).unwrap_or_default();
+        Some(Hold { reason, message: format!("words{end}."), since: at(NOW), until })
     }
 
     fn told(status: &RunStatus, activity: Option<&Activity>, store: &str) -> Vec<String> {
@@ -248,7 +250,7 @@ mod tests {
                 "a hold and a pause for the same quota are one reason",
                 RunStatus { hold: hold(HoldReason::Quota, Some(MIDNIGHT)), ..normal() },
                 activity(1, until_midnight),
-                vec![format!("day_quota: the vendor says that the day's 6,000 calls are used up; {midnight}")],
+                vec![format!("day_quota: words; {midnight}")],
             ),
             (
                 "a hold that waits for a person",

@@ -5,6 +5,7 @@ pub mod csv;
 pub mod json;
 pub mod moments;
 pub mod numbers;
+mod rhythm;
 mod rows;
 pub mod summary;
 pub mod table;

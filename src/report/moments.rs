@@ -35,7 +35,7 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
 /// `50 s`, `42 minutes`, `3 h 20 min`, `2 days 4 h`: what is only known roughly.
 pub fn roughly(time: Duration) -> String {
     match time.as_secs() {
-        0..120 => format!("{} s", time.as_secs().max(1)),
+        0..120 => format!("{} s", ((time.as_millis() + 500) / 1_000).max(1)),
         seconds @ 120..5_400 => format!("{} minutes", (seconds + 30) / 60),
         seconds => duration(Duration::from_secs(seconds)),
     }
