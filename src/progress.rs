@@ -64,6 +64,10 @@ impl Progress {
 
     /// Shows this status, and what goes on around it.
     pub fn show(&mut self, status: &RunStatus, scene: &Scene, now: Instant) {
+        if !scene.waits.is_empty() {
+            // What is left is told by how fast it works when it works.
+            self.samples.clear();
+        }
         let finished = self.rate(status.counters.finished, now);
         let pace = pace(status, scene.activity.as_ref(), finished);
         let left = left(status, scene, finished);

@@ -10,6 +10,8 @@ const STILL_MS: i64 = 2_000;
 const LOOKED_UP: usize = 8;
 /// A stand that ends so soon after 00:00 UTC, and began with a refusal, was for the day's quota.
 const AFTER_MIDNIGHT_MS: i64 = 120_000;
+/// The call that a stand came after may have begun in an earlier second than the last one that ended before it.
+const SHORTLY_S: i64 = 3;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// When calls were made, to the second: so a run of a million users needs no more memory than the seconds it took.
@@ -102,11 +104,18 @@ impl Rhythm {
             .map(|(before, after)| Gap {
                 from: before.last,
                 to: after.first,
-                witness: before.long.filter(|(_, until)| *until >= after.first).map(|(seq, _)| seq),
+                witness: self.witness(before.last, after.first),
             })
             .collect();
         gaps.sort_by_key(|gap| gap.from - gap.to);
         gaps
+    }
+
+    /// A job that was first tried shortly before a gap, and last after it.
+    fn witness(&self, from: i64, to: i64) -> Option<u64> {
+        let shortly = from.div_euclid(1_000) - SHORTLY_S..=from.div_euclid(1_000);
+        let mut long = self.0.range(shortly).rev().filter_map(|(_, second)| second.long);
+        long.find(|(_, until)| *until >= to).map(|(seq, _)| seq)
     }
 }
 

@@ -141,7 +141,8 @@ fn words(outcome: Outcome) -> &'static str {
 fn effort(status: &RunStatus, stands: &[Stand], plan: Option<f64>) -> String {
     let effort = &status.effort;
     let (Some(first), Some(last)) = (effort.first_attempt_at, effort.last_attempt_at) else {
-        return "No vendor call was needed.\n".to_owned();
+        let said = if status.phase.is_over() { "was needed" } else { "has been made yet" };
+        return format!("No vendor call {said}.\n");
     };
     let time = last.since(first);
     let stood: Duration = stands.iter().map(|stand| stand.time).sum();
