@@ -93,7 +93,10 @@ impl AccountGate {
                 return Err(GateClosed::Stopped);
             }
             match self.paced.permit(call, priority).await {
-                Ok(Some(())) => return Ok(()),
+                Ok(Some(())) => {
+                    self.account.meter.began(self.account.provider.label(call));
+                    return Ok(());
+                }
                 Ok(None) => {}
                 Err(parked) => {
                     if parked.urgent_too {

@@ -123,6 +123,12 @@ pub fn full_rate(plan: f64) -> Option<f64> {
     (plan.is_finite() && plan > 0.0).then(|| (plan * (1.0 - ROOM.as_secs_f64())).max(1.0 / 86_400.0))
 }
 
+/// The time between two starts that keeps a plan's limit with [`ROOM`] to spare; `None` where nothing is limited.
+#[must_use]
+pub fn spacing(plan: f64) -> Option<Duration> {
+    full_rate(plan).map(period)
+}
+
 /// The time between two starts at a rate, in whole microseconds.
 #[must_use]
 pub fn period(per_second: f64) -> Duration {
