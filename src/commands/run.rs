@@ -33,7 +33,7 @@ pub async fn carry_out(context: &Context, order: &Order) -> Result<Ended, Failur
     // Before anything is enqueued: a secret that can't be read should not leave a run behind.
     let shelf = wiring::shelf(&store, wiring::worker_id(None));
     let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
-    let submitted = submission::submit(context, &store, &address, &order.submission).await?;
+    let submitted = submission::submit(context, &store, &address, &order.submission, true).await?;
     name_others(context, &store, submitted.run()).await?;
     work::to_its_end(context, &store, &address, submitted.run(), provider, &order.ending).await
 }

@@ -38,6 +38,22 @@ pub fn open(
     }
 }
 
+/// The limits of a configured account, as its plan or its configuration has them. Reads no secret: whoever only submits
+/// can tell how long a run will take.
+pub fn rates(account: &AccountName, config: &AccountConfig) -> Result<Vec<Rate>, ProviderError> {
+    match config {
+        AccountConfig::Zoom(zoom) => zoom::rates(account.as_str(), zoom),
+    }
+}
+
+/// Which limit of a configured account a call counts against.
+#[must_use]
+pub fn label(config: &AccountConfig, call: Call) -> Label {
+    match config {
+        AccountConfig::Zoom(_) => zoom::label(call),
+    }
+}
+
 /// A rate-limit label: the calls that a vendor counts together. Zoom: `light`, `medium`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(pub &'static str);

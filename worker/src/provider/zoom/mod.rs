@@ -34,6 +34,7 @@ use super::{
 };
 use directory::NoUser;
 pub use rates::{LIGHT, MEDIUM};
+pub(super) use rates::{label, rates};
 use token::{Credentials, ZoomTokens};
 
 /// Zoom's guide allows 300 users a page; one of its specifications says 2,000. The guide's is safe.
