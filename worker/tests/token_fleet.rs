@@ -14,7 +14,7 @@ use std::{
 
 use futures::future::join_all;
 use token_support::{Place, Vendor, call};
-use usher_shared::{HoldReason, ManualClock, SystemClock, Timestamp, UserRef, Verdict};
+use usher_shared::{HoldReason, ManualClock, SystemClock, Timestamp, Verdict};
 use usher_worker::provider::{Provider, zoom::ZoomProvider};
 
 /// The same key as the store's own; what lies there is not the store's business.
@@ -47,7 +47,11 @@ async fn killed_in_the_middle(place: &Place, one_live: bool) {
     });
     join_all(lines).await;
     let refused = refused.into_inner();
-    assert_eq!((done.into_inner(), vendor.granted()), (320, 2), "one at the start, one for the kill; {refused} refused");
+    assert_eq!(
+        (done.into_inner(), vendor.granted()),
+        (320, 2),
+        "one at the start, one for the kill; {refused} refused"
+    );
     assert!((1..=32).contains(&refused), "one call of each line at most was refused, not {refused}");
 }
 
@@ -70,9 +74,9 @@ async fn tokens_that_live_eight_seconds_and_die_with_the_next_carry_four_workers
     // Three clocks that agree on nothing but how fast time goes by.
     let shows = |millis| Arc::new(ManualClock::new(Timestamp::from_millis(millis)));
     let (ours, the_store_s) = (shows(1_795_176_000_000), shows(1_795_200_000_000));
-    let the_vendor_s = usher_simulator::clock::Clock::manual(
-        usher_simulator::clock::Moment::from_micros(1_790_000_000_000_000),
-    );
+    let the_vendor_s = usher_simulator::clock::Clock::manual(usher_simulator::clock::Moment::from_micros(
+        1_790_000_000_000_000,
+    ));
     let vendor = Vendor::start_at(the_vendor_s.clone(), |settings| {
         (settings.oauth.expires_in, settings.oauth.one_live_token) = (8, true);
     })
@@ -87,7 +91,8 @@ async fn tokens_that_live_eight_seconds_and_die_with_the_next_carry_four_workers
     let step = Duration::from_millis(100);
     let mut refused = 0;
     for tick in 0..200 {
-        let calls = workers.iter().zip(users.iter().cycle().skip(tick)).map(|(worker, user)| call(worker, user));
+        let calls =
+            workers.iter().zip(users.iter().cycle().skip(tick)).map(|(worker, user)| call(worker, user));
         refused += join_all(calls).await.into_iter().sum::<u32>();
         ours.advance(step);
         the_store_s.advance(step);
@@ -132,7 +137,8 @@ async fn tokens_that_live_two_seconds_carry_four_workers_on_redis_on_and_no_call
 
 #[tokio::test]
 async fn a_worker_that_starts_takes_the_fleet_s_token_and_knows_its_scopes() {
-    let vendor = Vendor::start(|settings| settings.oauth.scopes = vec!["user:read:list_users:admin".into()]).await;
+    let vendor =
+        Vendor::start(|settings| settings.oauth.scopes = vec!["user:read:list_users:admin".into()]).await;
     let place = Place::redis().await;
     let fetched = vendor.worker("one", Some(place.open().await)).access().await.unwrap();
     let taken = vendor.worker("two", Some(place.open().await)).access().await.unwrap();
@@ -166,7 +172,8 @@ async fn a_rotated_secret_and_rubbish_in_the_store_make_one_new_token() {
 
     let stored: Vec<u8> = redis::cmd("GET").arg(TOKEN_KEY).query_async(&mut raw).await.unwrap();
     assert!(stored.len() > 40, "the token lies where this test says");
-    for rubbish in [b"".to_vec(), b"rubbish".to_vec(), vec![0xff; 5_000], stored[..stored.len() - 1].to_vec()] {
+    for rubbish in [b"".to_vec(), b"rubbish".to_vec(), vec![0xff; 5_000], stored[..stored.len() - 1].to_vec()]
+    {
         let before = vendor.granted();
         let () = redis::cmd("SET").arg(TOKEN_KEY).arg(rubbish).query_async(&mut raw).await.unwrap();
         for name in ["one", "two"] {

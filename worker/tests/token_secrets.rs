@@ -24,8 +24,10 @@ async fn no_secret_is_logged_shown_or_stored_in_clear_text() {
     let two = vendor.worker("two", Some(Arc::new(store().await)));
     call(&two, &user).await;
     let three = vendor.worker("three", Some(Arc::new(store().await)));
-    let stored: Vec<u8> = redis::cmd("GET").arg("usher:{zoom-main}:token").query_async(&mut raw).await.unwrap();
-    let () = redis::cmd("SET").arg("usher:{zoom-main}:token").arg("rubbish").query_async(&mut raw).await.unwrap();
+    let stored: Vec<u8> =
+        redis::cmd("GET").arg("usher:{zoom-main}:token").query_async(&mut raw).await.unwrap();
+    let () =
+        redis::cmd("SET").arg("usher:{zoom-main}:token").arg("rubbish").query_async(&mut raw).await.unwrap();
     call(&three, &user).await;
     redis.kill();
     vendor.sim.kill_tokens();

@@ -46,10 +46,8 @@ impl Vendor {
     }
 
     pub async fn start_at(clock: usher_simulator::clock::Clock, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings {
-            directory: Population { users: 200, ..Population::default() },
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings { directory: Population { users: 200, ..Population::default() }, ..Settings::default() };
         (settings.limits.light, settings.limits.medium) = (Some(100_000), Some(100_000));
         change(&mut settings);
         let sim = ZoomSim::start_at(settings.clone(), clock).await.unwrap();
