@@ -64,11 +64,11 @@ async fn a_run_of_four_workers_outlives_its_tokens_and_fails_nobody_for_them() {
     // One at the start, one for the kill, and one whenever nine tenths of a life are over.
     let most = 2 + u64::try_from(took.as_millis()).unwrap() / 2_700;
     assert!((3..=most).contains(&vendor.granted()), "{} granted, {most} at most", vendor.granted());
-    // No attempt is spent on a refused token.
+    // Whoever was refused was in flight just then, and was tried again.
     let mut refused = 0;
     for seq in 0..total {
         let attempts = store.attempts(&run, seq).await.unwrap();
-        refused += attempts.iter().filter(|attempt| attempt.http == Some(401)).count();
+        refused += attempts.iter().filter(|attempt| attempt.http == Some(401)).count() as u64;
     }
-    println!("{total} users in {took:?}, {} tokens, {refused} attempts refused", vendor.granted());
+    assert!((1..=total / 10).contains(&refused), "{refused} of {total} refused");
 }
