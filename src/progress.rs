@@ -151,11 +151,15 @@ fn pace(status: &RunStatus, activity: Option<&Activity>, finished: f64) -> Strin
 }
 
 /// `41.0 of 80 calls/s (at most 41.2 now: lowered after refusals)`
-pub fn speed(lane: &Lane) -> String {
+fn speed(lane: &Lane) -> String {
     let of = lane.plan.map(|plan| format!(" of {plan}")).unwrap_or_default();
-    let lowered =
-        lane.lowered().map(|allowed| format!(" (at most {allowed:.1} now: lowered after refusals)"));
-    format!("{:.1}{of} calls/s{}", lane.rate, lowered.unwrap_or_default())
+    format!("{:.1}{of} calls/s{}", lane.rate, lowered(lane))
+}
+
+/// What is let out at most now, and why that is less than the plan allows.
+pub fn lowered(lane: &Lane) -> String {
+    let lowered = lane.lowered();
+    lowered.map(|most| format!(" (at most {most:.1} now: lowered after refusals)")).unwrap_or_default()
 }
 
 /// `9.1 s left`, or the day on which it will be done where a day's quota decides.

@@ -80,7 +80,12 @@ pub fn held(hold: &Hold) -> Wait {
         HoldReason::Credentials => "credentials",
         HoldReason::Scope => "scope",
     };
-    Wait { why, until: hold.until, what: printable(without_its_end(hold)) }
+    let what = match hold.reason {
+        // The vendor's own words fill three lines, and say no more than this; `hold.message` has them.
+        HoldReason::Quota => "the vendor says that the day's calls are used up".to_owned(),
+        HoldReason::Breaker | HoldReason::Credentials | HoldReason::Scope => printable(without_its_end(hold)),
+    };
+    Wait { why, until: hold.until, what }
 }
 
 /// The message of a hold that ends by itself closes with that time, in UTC to the millisecond; it is told better here.
@@ -250,7 +255,13 @@ mod tests {
                 "a hold and a pause for the same quota are one reason",
                 RunStatus { hold: hold(HoldReason::Quota, Some(MIDNIGHT)), ..normal() },
                 activity(1, until_midnight),
-                vec![format!("day_quota: words; {midnight}")],
+                vec![format!("day_quota: the vendor says that the day's calls are used up; {midnight}")],
+            ),
+            (
+                "a vendor that fails, and when it is tried again",
+                RunStatus { hold: hold(HoldReason::Breaker, Some(MIDNIGHT)), ..normal() },
+                activity(1, Lane::default()),
+                vec![format!("vendor_fails: words; {midnight}")],
             ),
             (
                 "a hold that waits for a person",
