@@ -138,7 +138,8 @@ fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Ti
     if activity.workers > 0 || status.paused || status.counters.leased > 0 {
         return None;
     }
-    let fresh = status.sealed_at.is_some_and(|at| now.since(at).as_millis() < TO_SHOW_UP_MS.into());
+    let fresh = status.effort.first_attempt_at.is_none()
+        && status.sealed_at.is_some_and(|at| now.since(at).as_millis() < TO_SHOW_UP_MS.into());
     let account = &status.run.account;
     let what = match (fresh, store) {
         (true, _) => "no worker has begun yet".to_owned(),
