@@ -247,7 +247,7 @@ pub async fn verify(
     provider: &SharedProvider,
     status: &RunStatus,
 ) -> Result<Verification, Failure> {
-    let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates());
+    let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates(), store);
     let gate = PacedGate::new(limiter, provider.clone(), wiring::clock());
     verify_run(&**store, &**provider, &gate, &status.run.id)
         .await

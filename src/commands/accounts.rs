@@ -27,7 +27,8 @@ pub async fn check(context: &Context, name: Option<&AccountName>) -> Outcome {
     }
     let mut worst = Exit::Success;
     for (name, account) in accounts {
-        let found = match wiring::provider(&context.config, name, account) {
+        // Without the fleet's shelf: a token that lies there says nothing about the credentials that are configured here.
+        let found = match wiring::provider(&context.config, name, account, None) {
             Ok(provider) => look(context, name, &provider).await,
             Err(Failure { exit, error }) => Found { exit, text: format!("  {error}\n") },
         };

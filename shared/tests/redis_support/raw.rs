@@ -1,6 +1,6 @@
 //! The scripts by name, past the store.
 
-use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
+use redis::{FromRedisValue, ToRedisArgs, Value, aio::MultiplexedConnection};
 use usher_shared::store::redis::script;
 
 use crate::redis_server::RedisServer;
@@ -23,7 +23,7 @@ impl Raw {
         Self { connection, prefix: format!("usher:{{{account}}}") }
     }
 
-    pub async fn script(&mut self, name: &str, now: i64, args: &[&str]) -> Value {
+    pub async fn script(&mut self, name: &str, now: i64, args: &[impl ToRedisArgs]) -> Value {
         let function = script::ALL.iter().find(|script| script.name() == name).unwrap().function();
         let mut call = redis::cmd("FCALL");
         call.arg(function).arg(1).arg(&self.prefix).arg(now).arg(args);
@@ -31,7 +31,7 @@ impl Raw {
     }
 
     /// A script's reply as texts, numbers included, lists within lists left out.
-    pub async fn call(&mut self, name: &str, now: i64, args: &[&str]) -> Vec<String> {
+    pub async fn call(&mut self, name: &str, now: i64, args: &[impl ToRedisArgs]) -> Vec<String> {
         let reply = self.script(name, now, args).await;
         let Value::Array(values) = reply else { panic!("{reply:?}") };
         values.into_iter().filter_map(|value| String::from_redis_value(value).ok()).collect()
@@ -66,15 +66,18 @@ impl Raw {
         assert_eq!(self.call("promote", START, &[run, "500"]).await, ["0", "0"]);
     }
 
-    /// Leases one job at a time; the tokens.
+    /// Leases one job at a time, of one run; the leases as they stand in the store.
     pub async fn lease(&mut self, now: i64, leases: &str, ask: &str, answered: &str) -> Vec<String> {
         let args = ["w", leases, "1", "15000", "", "0", "session", ask, answered, "0", "10"];
-        let Value::Array(reply) = self.script("lease", now, &args).await else { panic!("no list") };
-        let token = |lease: &Value| {
-            let text = String::from_redis_value(lease.clone()).unwrap();
-            text.split('\u{1c}').next().unwrap().to_owned()
+        let reply = self.call("lease", now, &args).await;
+        let [.., first, granted] = reply.as_slice() else { panic!("{reply:?}") };
+        let first: u64 = first.parse().unwrap();
+        let parts: Vec<&str> = granted.split('\u{1c}').collect();
+        let member = |(lease, token): (&[&str], u64)| {
+            let run = lease[0].split(FS).next().unwrap();
+            format!("{run}{FS}{}{FS}{token}{FS}{now}{FS}w", lease[1])
         };
-        reply[4..].iter().map(token).collect()
+        parts.chunks_exact(4).zip(first..).map(member).collect()
     }
 
     /// A count of a run's packed state, by its place in lua/lib_runs.lua.

@@ -170,7 +170,7 @@ impl Grant<'_, '_> {
                 }
             }
             let room = turn.leases.min(self.ask.leases - before);
-            self.from_class(class, turn.priority, room)?;
+            self.drain(class, turn.priority, room)?;
             self.share.granted(&turn, self.leases.len() - before);
             if !self.leases.is_empty() {
                 classes.iter_mut().for_each(|class| class.alone.clear());
@@ -180,7 +180,7 @@ impl Grant<'_, '_> {
     }
 
     /// Grants so many leases of a class, or what there is.
-    fn from_class(&mut self, class: &mut Class, priority: Priority, room: usize) -> StepResult<()> {
+    fn drain(&mut self, class: &mut Class, priority: Priority, room: usize) -> StepResult<()> {
         let until = self.leases.len() + room;
         while let Some(source) = class.ready.front() {
             self.from(source, priority, State::Ready, until - self.leases.len())?;
