@@ -138,8 +138,12 @@ fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Ti
     if activity.workers > 0 || status.paused || status.counters.leased > 0 {
         return None;
     }
-    let fresh = status.effort.first_attempt_at.is_none()
-        && status.sealed_at.is_some_and(|at| now.since(at).as_millis() < TO_SHOW_UP_MS.into());
+    let lately = |at: Timestamp| now.since(at).as_millis() < TO_SHOW_UP_MS.into();
+    // Somebody called a moment ago, and tells of it in a moment.
+    if status.effort.last_attempt_at.is_some_and(lately) {
+        return None;
+    }
+    let fresh = status.sealed_at.is_some_and(lately);
     let account = &status.run.account;
     let what = match (fresh, store) {
         (true, _) => "no worker has begun yet".to_owned(),
@@ -277,6 +281,15 @@ mod tests {
                 vec!["paused: paused by a person; `usher resume 20261121-k3f9zm` goes on".into()],
             ),
             ("cancelled", RunStatus { cancelled: true, ..normal() }, activity(1, paused), vec![]),
+            (
+                "somebody worked a moment ago",
+                RunStatus {
+                    effort: Effort { last_attempt_at: Some(at("2026-11-21T20:47:59Z")), ..Effort::default() },
+                    ..normal()
+                },
+                Activity::default(),
+                vec![],
+            ),
             (
                 "just submitted",
                 RunStatus { sealed_at: Some(at("2026-11-21T20:47:58Z")), ..normal() },
