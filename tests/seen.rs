@@ -185,6 +185,32 @@ fn a_day_that_the_vendor_says_is_used_up_is_told_with_its_end_and_resume_does_no
 }
 
 #[test]
+fn bulk_work_parks_while_the_last_calls_of_a_day_are_kept_and_status_says_until_when() {
+    let place = Workplace::with_config(Kind::Redis, directory(60, Limits::default()), "light = 80");
+    place.configure("plan = \"business\"", "plan = \"free\"");
+    draw(&place, 5_850);
+    let run = submit(&place);
+    let _worker = place.start(&["worker"]);
+    let status = wait_for(&place, &run, "kept_for_urgent");
+    let day = &status["activity"]["labels"][0]["day"];
+    assert_eq!(json!([day["calls"], day["used"], day["kept_for_urgent"]]), json!([6_000, 5_880, 120]));
+    assert_eq!(day["frees_at"], status["waiting"][0]["until"]);
+    wait_until("what was begun to end", || place.status(&run)["finished"] == 30);
+    assert_eq!(place.status(&run)["state"], "running");
+    let text = place.usher(&["status", &run]).succeeded();
+    let text = text.says(
+        "Waiting: 5,880 of the day's 6,000 calls are used, and the last 120 are kept for urgent work; goes on by itself ",
+    );
+    text.says("Today: 5,880 of 6,000 calls (light), the last 120 for urgent work alone.");
+
+    let file = place.csv("dismissed.csv", &place.ordinary()[50..51]);
+    let words =
+        ["submit", file.to_str().unwrap(), "--account", "zoom-main", "--action", "deactivate", "--yes"];
+    let urgent = place.usher(&[&words[..], &["--priority", "urgent"]].concat()).succeeded();
+    place.usher(&["status", urgent.out.trim(), "--watch"]).succeeded();
+}
+
+#[test]
 fn the_check_of_an_account_shows_what_is_used_of_its_day() {
     let place = Workplace::new(Kind::Sqlite, directory(3, Limits::default()));
     place.configure("plan = \"business\"", "plan = \"free\"");
