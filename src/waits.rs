@@ -112,11 +112,7 @@ fn parked(day: &DayUse, priority: Priority, now: Timestamp) -> Option<Wait> {
     if priority == Priority::Urgent || day.parked_until().is_none() {
         return None;
     }
-    let what = format!(
-        "{} of the day's {calls} are used, and the last {} are kept for urgent work",
-        count(day.drawn.used),
-        count(day.urgent_only),
-    );
+    let what = format!("of the day's {calls}, the last {} are kept for urgent work", count(day.urgent_only),);
     Some(Wait { why: "kept_for_urgent", until: Some(until), what })
 }
 
@@ -250,7 +246,7 @@ mod tests {
                 normal(),
                 activity(1, day(5_880)),
                 vec![format!(
-                    "kept_for_urgent: 5,880 of the day's 6,000 calls are used, and the last 120 are kept for urgent work; \
+                    "kept_for_urgent: of the day's 6,000 calls, the last 120 are kept for urgent work; \
                      {midnight}"
                 )],
             ),

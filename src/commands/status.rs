@@ -17,7 +17,7 @@ use crate::{
     progress::{Progress, lowered},
     report::{
         json::StatusView,
-        numbers::{count, of},
+        numbers::{count, of, times},
         summary::{Told, summary},
         table::printable,
     },
@@ -185,10 +185,10 @@ fn around(scene: &Scene) -> String {
         let speeds: Vec<String> = busy.map(speed).collect();
         let refusals = activity.lanes.iter().map(|lane| lane.refusals).sum();
         text += &format!(
-            "Now: {} by {}; refused {} so far.\n",
+            "Now: {} by {}; {} so far.\n",
             speeds.join(", "),
             of(activity.workers as u64, "worker"),
-            of(refusals, "time"),
+            times("refused", refusals),
         );
         for lane in &activity.lanes {
             if let Some(day) = lane.day {
@@ -208,10 +208,11 @@ fn around(scene: &Scene) -> String {
     text
 }
 
-/// `41.0 of the plan's 80 light calls/s (at most 41.2 now: lowered after refusals)`
+/// `41.0 of the plan's 80 light calls/s (at most 41.2/s now: lowered after refusals)`
 fn speed(lane: &Lane) -> String {
     let of = lane.plan.map(|plan| format!(" of the plan's {plan}")).unwrap_or_default();
-    format!("{:.1}{of} {} calls/s{}", lane.rate, printable(&lane.label), lowered(lane))
+    let lowered = lowered(lane).map(|lowered| format!(" ({lowered})")).unwrap_or_default();
+    format!("{:.1}{of} {} calls/s{lowered}", lane.rate, printable(&lane.label))
 }
 
 /// The exit code that a run's outcomes deserve.

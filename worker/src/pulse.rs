@@ -24,8 +24,8 @@ pub(crate) async fn telling<W: Future<Output = ()>>(account: &Account, working: 
         () = working => {}
         never = tell(account) => match never {},
     }
-    let mut last = pulse(account);
-    last.lanes.iter_mut().for_each(|lane| lane.started = 0.0);
+    // Without lanes: a worker that works no more.
+    let last = Pulse { lanes: Vec::new(), ..pulse(account) };
     if tokio::time::timeout(LAST_WORD, publish(account, &last)).await.is_err() {
         tracing::debug!(account = %account.name, "the last word of this worker could not be written in time");
     }
