@@ -163,14 +163,15 @@ fn speed(lane: &Lane) -> String {
     format!("{:.1}{of} calls/s", lane.rate)
 }
 
-/// `at most 41.2/s now: lowered after refusals`; nothing where the whole plan is used.
+/// `at most 41.2/s now: lowered after refusals`; nothing where the whole plan is used, or nothing is let out.
 pub fn lowered(lane: &Lane) -> Option<String> {
     let why = if lane.refusals > 0 {
         "lowered after refusals"
     } else {
-        "lowered, for the vendor says that there is no more room"
+        "lowered, as the vendor says there is no more room"
     };
-    lane.lowered().map(|most| format!("at most {most:.1}/s now: {why}"))
+    let most = lane.lowered().filter(|_| lane.rate > 0.0);
+    most.map(|most| format!("at most {most:.1}/s now: {why}"))
 }
 
 /// `9.1 s left`, or the day on which it will be done where a day's quota decides.
@@ -235,6 +236,7 @@ mod tests {
     #[test]
     fn what_lowered_the_rate_is_said_as_far_as_it_is_known() {
         let lane = |allowed, refusals| Lane {
+            rate: 40.0,
             plan: Some(80.0),
             allowed: Some(allowed),
             refusals,
