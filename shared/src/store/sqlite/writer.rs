@@ -3,6 +3,11 @@
 //! A commit waits for the disk, and that wait costs far more than the statements before it. So whatever has been asked
 //! for while the last commit was under way goes into the next one together, each request within a savepoint of its
 //! own: one that fails takes nothing with it, and none is answered before the commit.
+//!
+//! That holds for a lease as for a finish, though a lease lost with the power was never promised to anybody: its jobs
+//! would be ready again. But whoever holds it calls the vendor. Without the lease in the file, nothing would tell after
+//! the power is back that there may have been a call: no lost attempt, no death counted, and an "already there" that was
+//! our own doing. So nothing is answered before its commit is on the disk; what waits at the same time shares that wait.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +20,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    errors::{StepResult, again, translate},
+    errors::{StepResult, again, of_the_group, translate},
+    ledger::Moves,
     signals::Signals,
 };
 use crate::{AccountName, Clock, Timestamp, store::StoreError};
@@ -31,9 +37,16 @@ pub(super) struct Step<'a> {
     pub(super) conn: &'a Connection,
     pub(super) now: Timestamp,
     wakes: &'a mut Vec<AccountName>,
+    deferred: &'a mut Moves,
 }
 
 impl Step<'_> {
+    /// Leaves it to the end of the group to write what moved: only for work that goes by [`Writer::ask_deferring`]. The
+    /// step must have succeeded by then.
+    pub(super) fn defer(&mut self, moves: Moves) {
+        self.deferred.add(moves);
+    }
+
     /// After the commit, whoever waits for work of this account is woken.
     pub(super) fn wake(&mut self, account: &AccountName) {
         if !self.wakes.contains(account) {
@@ -44,6 +57,8 @@ impl Step<'_> {
 
 /// One request in a group.
 trait Task: Send {
+    /// Whether it leaves the counters of runs behind, to be written once for many: then it must not read them either.
+    fn defers(&self) -> bool;
     /// Carries it out; the error is what SQLite or the store said.
     fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()>;
     /// Answers after the commit; `failed` is why there was none.
@@ -51,6 +66,7 @@ trait Task: Send {
 }
 
 struct Asked<F, T> {
+    defers: bool,
     work: Option<F>,
     result: Option<StepResult<T>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -61,6 +77,10 @@ where
     F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send,
     T: Send,
 {
+    fn defers(&self) -> bool {
+        self.defers
+    }
+
     fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()> {
         let result = self.work.take().map(|work| work(step));
         let outcome = if matches!(result, Some(Ok(_))) { Ok(()) } else { Err(()) };
@@ -113,8 +133,25 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
     {
+        self.send(work, false).await
+    }
+
+    /// The same for work that neither reads nor writes the counters of runs, but defers what it moved.
+    pub(super) async fn ask_deferring<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
+    {
+        self.send(work, true).await
+    }
+
+    async fn send<T, F>(&self, work: F, defers: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Asked { work: Some(work), result: None, reply });
+        let task = Box::new(Asked { defers, work: Some(work), result: None, reply });
         self.queue.as_ref().ok_or_else(stopped)?.send(task).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
@@ -211,10 +248,15 @@ impl Scribe {
         done: &mut Vec<Box<dyn Task>>,
         wakes: &mut Vec<AccountName>,
     ) -> rusqlite::Result<()> {
+        let mut deferred = Moves::default();
         for mut task in rest.by_ref() {
+            if !task.defers() {
+                self.settle(&mut deferred, wakes)?;
+            }
             self.execute("SAVEPOINT request")?;
             let mut woken = Vec::new();
-            let mut step = Step { conn: &self.conn, now: self.clock.now(), wakes: &mut woken };
+            let now = self.clock.now();
+            let mut step = Step { conn: &self.conn, now, wakes: &mut woken, deferred: &mut deferred };
             let result = task.run(&mut step);
             done.push(task);
             match result {
@@ -225,7 +267,14 @@ impl Scribe {
             }
             self.execute("RELEASE request")?;
         }
-        Ok(())
+        self.settle(&mut deferred, wakes)
+    }
+
+    /// Writes the counters that were left behind.
+    fn settle(&self, deferred: &mut Moves, wakes: &mut Vec<AccountName>) -> rusqlite::Result<()> {
+        let moves = std::mem::take(deferred);
+        let mut step = Step { conn: &self.conn, now: self.clock.now(), wakes, deferred };
+        moves.settle(&mut step).map_err(of_the_group)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
