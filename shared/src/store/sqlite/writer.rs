@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -28,6 +28,17 @@ use crate::{AccountName, Clock, Timestamp, store::StoreError};
 
 /// The most requests in one commit: bounds how long the first of them waits.
 const GROUP: usize = 256;
+
+/// Once somebody has asked, the next commit waits this share of what the last one took for others to ask, as long as they
+/// do so without a gap: what comes an instant too late waits a whole commit, and so do those who wait for it. A disk that
+/// is quick waits as good as not at all.
+const LINGER_SHARE: u32 = 8;
+
+/// A commit that took longer than that was held up, by another process or by the disk; it says nothing about the next.
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// How long a gap ends that wait.
+const GAP: Duration = Duration::from_micros(100);
 
 /// How often the writer looks whether another process has written, while nothing else is to be done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -122,7 +133,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new().name("usher-store".into()).spawn(move || {
-            Scribe { conn, path, clock, signals, seen: None }.serve(&requests);
+            Scribe { conn, path, clock, signals, seen: None, last_commit: Duration::ZERO }.serve(&requests);
         })?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -177,6 +188,8 @@ struct Scribe {
     signals: Arc<Signals>,
     /// SQLite's mark of what other processes have committed.
     seen: Option<i64>,
+    /// How long the last commit took, with all that was in it.
+    last_commit: Duration,
 }
 
 impl Scribe {
@@ -185,12 +198,30 @@ impl Scribe {
         loop {
             match requests.recv_timeout(LOOK) {
                 Ok(first) => {
-                    let mut group = vec![first];
-                    group.extend(requests.try_iter().take(GROUP - 1));
+                    let group = self.gather(first, requests);
+                    let began = Instant::now();
                     self.write(group);
+                    self.last_commit = began.elapsed();
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The next group: what is there, and what comes within a moment.
+    fn gather(&self, first: Box<dyn Task>, requests: &mpsc::Receiver<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+        let mut group = vec![first];
+        let until = Instant::now() + self.last_commit.min(LONGEST) / LINGER_SHARE;
+        loop {
+            group.extend(requests.try_iter().take(GROUP - group.len()));
+            let left = until.saturating_duration_since(Instant::now());
+            if group.len() >= GROUP || left.is_zero() {
+                return group;
+            }
+            match requests.recv_timeout(GAP.min(left)) {
+                Ok(next) => group.push(next),
+                Err(_) => return group,
             }
         }
     }
