@@ -26,6 +26,9 @@ use crate::{
     resolve::Policy,
 };
 
+/// Clocks that differ by less than this are taken as one.
+const SAME_CLOCK: Duration = Duration::from_millis(250);
+
 /// How far the stopping of a worker has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -126,9 +129,12 @@ impl Account {
         self.store_time.learn(boot, store);
     }
 
-    /// A moment of the wall clock here, which providers tell time by, on the store's clock.
+    /// A moment of the wall clock here, which providers tell time by, on the store's clock. Clocks that are nearly one are
+    /// taken as one, so that midnight stays midnight.
     pub fn rebased(&self, local: Timestamp) -> Timestamp {
-        self.now().after(local.since(self.clock.now()))
+        let (store, here) = (self.now(), self.clock.now());
+        let apart = store.since(here).max(here.since(store));
+        if apart < SAME_CLOCK { local } else { store.after(local.since(here)) }
     }
 
     pub fn lease_ttl(&self) -> Duration {

@@ -18,6 +18,9 @@ pub const UNSAID_WAIT: Duration = Duration::from_millis(50);
 pub const CONCURRENT_WAIT: Duration = Duration::from_secs(1);
 /// No vendor's wait is longer than this: a day's quota comes back within a day, and a Retry-After beyond it is rubbish.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// So long after 00:00 UTC, a refusal for the day may still be about the day before.
+const NEW_DAY: Duration = Duration::from_secs(2 * 60);
+const DAY_LENGTH: Duration = Duration::from_secs(24 * 60 * 60);
 /// A job that was held at so many deaths of a worker (the last one alone) is only looked at, never called for again.
 pub const POISON_DEATHS: u32 = 3;
 
@@ -161,6 +164,14 @@ pub fn next_midnight(now: Timestamp) -> Timestamp {
     Timestamp::from_millis((now.as_millis().div_euclid(DAY) + 1).saturating_mul(DAY))
 }
 
+/// When a quota that was refused at `now` comes back: the next 00:00 UTC. Shortly after one, the vendor's clock may still
+/// be in the day before, or the call may have begun there: then a minute later, not a day.
+fn day_ends(now: Timestamp) -> Timestamp {
+    let midnight = next_midnight(now);
+    let into_the_day = DAY_LENGTH.saturating_sub(midnight.since(now));
+    if into_the_day < NEW_DAY { now.after(Duration::from_secs(60)) } else { midnight }
+}
+
 /// The hold of an account whose day's quota is used up by our own count, for urgent work, too.
 #[must_use]
 pub fn quota_hold(parked: &Parked, now: Timestamp) -> Hold {
@@ -193,7 +204,7 @@ fn halted(reason: HoldReason, reply: &Reply, now: Timestamp) -> Decision {
         HoldReason::Quota => format!("the day's quota is used up: {words}"),
     };
     let until = match reason {
-        HoldReason::Quota => Some(wait_until(reply, now).unwrap_or_else(|| next_midnight(now))),
+        HoldReason::Quota => Some(wait_until(reply, now).unwrap_or_else(|| day_ends(now))),
         HoldReason::Credentials | HoldReason::Scope | HoldReason::Breaker => reply.retry_at,
     };
     Decision {
@@ -214,7 +225,7 @@ fn throttled(reply: &Reply, now: Timestamp) -> Decision {
             pause: Some(until.map_or(RatePause::Unsaid, |until| RatePause::Said(until.since(now)))),
         },
         Throttle::PerDay => {
-            let until = until.unwrap_or_else(|| next_midnight(now));
+            let until = until.unwrap_or_else(|| day_ends(now));
             let message =
                 format!("the day's quota of calls is used up: {}; goes on by itself at {until}", said(reply));
             Decision {
@@ -223,7 +234,7 @@ fn throttled(reply: &Reply, now: Timestamp) -> Decision {
                 pause: Some(RatePause::Day(until.since(now).min(DAY_PAUSE))),
             }
         }
-        Throttle::PerUserDay => Decision::only(snooze(until.unwrap_or_else(|| next_midnight(now)))),
+        Throttle::PerUserDay => Decision::only(snooze(until.unwrap_or_else(|| day_ends(now)))),
         Throttle::Concurrent => Decision::only(snooze(until.unwrap_or_else(|| now.after(CONCURRENT_WAIT)))),
     }
 }

@@ -96,10 +96,10 @@ fn is_busy(lane: &LanePulse) -> bool {
     lane.started > 0.0 || lane.paused_until.is_some()
 }
 
-/// Whether something goes on, or is held up.
+/// Whether something goes on, or is held up after a refusal. A day's quota that is used up is worth telling only while
+/// there is work that waits for it.
 fn is_worth_telling(pulse: &Pulse) -> bool {
-    let parked = |lane: &LanePulse| lane.day.is_some_and(|day| day.parked_until() > Some(pulse.at));
-    pulse.in_flight > 0 || pulse.lanes.iter().any(|lane| is_busy(lane) || parked(lane))
+    pulse.in_flight > 0 || pulse.lanes.iter().any(is_busy)
 }
 
 /// Whether there is a run to be worked, even where its jobs wait for their time: its watchers want to know that somebody
@@ -140,8 +140,11 @@ mod tests {
             ("calls were made", with(0, LanePulse { started: 0.5, ..idle.clone() }), true),
             ("a pause", with(0, LanePulse { paused_until: until, ..idle.clone() }), true),
             ("calls are left today", with(0, LanePulse { day: day(79, 5_000), ..idle.clone() }), false),
-            ("none are left today", with(0, LanePulse { day: day(80, 5_000), ..idle.clone() }), true),
-            ("that day is over", with(0, LanePulse { day: day(80, 500), ..idle }), false),
+            (
+                "none are left today, and nobody waits",
+                with(0, LanePulse { day: day(80, 5_000), ..idle }),
+                false,
+            ),
         ];
         for (case, pulse, expected) in cases {
             assert_eq!(is_worth_telling(&pulse), expected, "{case}");

@@ -192,5 +192,14 @@ fn a_job_that_killed_workers_ends_by_what_a_look_at_its_user_shows() {
 #[test]
 fn midnight_is_the_next_one_also_at_midnight() {
     assert_eq!(next_midnight(NOW), MIDNIGHT);
+    let second = Duration::from_secs(1);
+    for (at, ends) in [
+        (NOW, MIDNIGHT),
+        (MIDNIGHT, MIDNIGHT.after(60 * second)),
+        (MIDNIGHT.after(100 * second), MIDNIGHT.after(160 * second)),
+        (MIDNIGHT.after(120 * second), MIDNIGHT.after(86_400 * second)),
+    ] {
+        assert_eq!(day_ends(at), ends, "refused at {at}");
+    }
     assert_eq!(next_midnight(MIDNIGHT), MIDNIGHT.after(Duration::from_secs(86_400)));
 }

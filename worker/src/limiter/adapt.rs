@@ -31,8 +31,6 @@ const SLOPE: f64 = 0.015;
 const CURVE: f64 = 0.03;
 /// Never less than this share of the full rate.
 const LEAST: f64 = 0.02;
-/// What is left where the vendor says that not one more call would have gone through.
-const BRIM: f64 = 0.985;
 /// A vendor that says there is room for this share of the full rate and more is believed at once.
 const ROOMY: f64 = 0.05;
 /// How often what the vendor says about the room left is acted on.
@@ -106,8 +104,9 @@ impl Adaptation {
             return false;
         }
         let rate = self.rate(now, full);
-        let (level, stay) = if room < 1.0 {
-            ((rate * BRIM).max(full * LEAST), STAY_US)
+        // No room is what a rate at the limit looks like, and no reason to be slower; but probing further is no use.
+        let (level, stay) = if room < 1.0 && rate < full {
+            (rate, STAY_US)
         } else if room >= full * ROOMY && rate < full {
             // A little less than what is said to be free: the others may want some of it, too.
             ((rate + room * 0.8).min(full), 0.0)
@@ -205,7 +204,10 @@ mod tests {
         assert!(adaptation.room(2 * SECOND, FULL, 30.0));
         assert!((adaptation.rate(2 * SECOND, FULL) - 64.0).abs() < 1e-9);
         assert!(!adaptation.room(2 * SECOND + 500_000, FULL, 30.0));
-        assert!(adaptation.room(3 * SECOND, FULL, 0.0));
-        assert!(adaptation.rate(3 * SECOND, FULL) < 66.1);
+        let reached = adaptation.rate(3 * SECOND, FULL);
+        assert!(adaptation.room(3 * SECOND, FULL, 0.0), "no use in probing further");
+        assert!((adaptation.rate(4 * SECOND, FULL) - reached).abs() < 1e-9);
+        let mut full = Adaptation::default();
+        assert!(!full.room(SECOND, FULL, 0.0), "a full rate leaves no room: that is no reason to be slower");
     }
 }

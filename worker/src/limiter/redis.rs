@@ -246,8 +246,7 @@ impl Limiter for RedisLimiter {
         }
         let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Some(room) = lane.room.told(now, room)
-            && lane.full > 0.0
-            && (room == 0 || lane.rate.load(Ordering::Relaxed) < thousandths(lane.full))
+            && lane.rate.load(Ordering::Relaxed) < thousandths(lane.full)
         {
             self.tell_room(&lane, room);
         }

@@ -53,8 +53,8 @@ end
 local function learn_room(lane, now, full, room)
   if lane.room_at > 0 and math.max(now - lane.room_at, 0) < 1000000 then return false end
   local rate = rate_of(lane, now, full)
-  if room < 1 then
-    lane.level, lane.stay = math.max(rate * 0.985, full * LEAST), STAY
+  if room < 1 and rate < full then
+    lane.level, lane.stay = rate, STAY
   elseif room >= full * 0.05 and rate < full then
     lane.level, lane.stay = math.min(rate + room * 0.8, full), 0
   else
