@@ -316,7 +316,7 @@ impl Grant<'_, '_> {
             action,
             granted_at: now,
             ttl: self.ask.ttl,
-            jobs,
+            jobs: jobs.into(),
         })
     }
 
