@@ -49,7 +49,7 @@ impl Activity {
     /// Adds up what the workers told.
     pub fn of(pulses: &[Pulse]) -> Self {
         // What they share (the rate that is allowed, the day's use) is told best by who told last.
-        let mut pulses: Vec<&Pulse> = pulses.iter().collect();
+        let mut pulses: Vec<&Pulse> = pulses.iter().filter(|pulse| !has_ended(pulse)).collect();
         pulses.sort_by_key(|pulse| std::cmp::Reverse(pulse.at));
         let mut lanes: Vec<Lane> = Vec::new();
         for lane in pulses.iter().flat_map(|pulse| &pulse.lanes) {
@@ -71,6 +71,11 @@ impl Activity {
     pub fn rate(&self) -> f64 {
         self.lanes.iter().map(|lane| lane.rate).sum()
     }
+}
+
+/// The last word of a worker that works no more.
+fn has_ended(pulse: &Pulse) -> bool {
+    pulse.lanes.is_empty() && pulse.in_flight == 0
 }
 
 impl Lane {
@@ -195,6 +200,8 @@ mod tests {
         assert_eq!((lane.allowed, lane.lowered()), (Some(41.0), Some(41.0)));
         assert!((found.rate() - 46.0).abs() < 1e-9);
         assert_eq!(Activity::of(&[]), Activity::default());
+        let ended = Pulse { in_flight: 0, ..pulse("one", 3_000, &[]) };
+        assert_eq!(Activity::of(&[ended]), Activity::default(), "one that has ended is not at work");
     }
 
     #[test]

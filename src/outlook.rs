@@ -105,14 +105,17 @@ impl Outlook {
         let Some(day) = self.day else {
             return Some(format!("{rate} takes about {}{before}.", roughly(self.takes(spacing))));
         };
-        let quota = self.quota(&day);
         if all.days == 1 {
             let takes = roughly(self.takes(spacing));
-            return Some(format!("{rate} takes about {takes}{before}. The plan allows {quota}."));
+            return Some(format!(
+                "{rate} takes about {takes}{before}. The plan allows {}.",
+                self.quota(&day, " calls")
+            ));
         }
         Some(format!(
-            "{}{before}, and the plan allows {quota}: done on {} {}, the {} day.",
+            "{}{before}, and the plan allows {}: done on {} {}, the {} day.",
             of(self.users, "call"),
+            self.quota(&day, ""),
             date(all.ends_at, zone),
             time(all.ends_at, zone),
             ordinal(all.days),
@@ -128,8 +131,8 @@ impl Outlook {
         load.forecast(self.now).map(|forecast| forecast.working).unwrap_or_default()
     }
 
-    /// `6,000 a day (1,200 used today, the last 120 are for urgent work)`
-    fn quota(&self, day: &DayUse) -> String {
+    /// `6,000 calls a day (1,200 used today, the last 120 are for urgent work)`
+    fn quota(&self, day: &DayUse, calls: &str) -> String {
         let used = if self.used_is_known {
             format!("{} used today", count(day.drawn.used))
         } else {
@@ -141,7 +144,7 @@ impl Outlook {
                 format!(", the last {} are for urgent work", count(day.urgent_only))
             }
         };
-        format!("{} a day ({used}{kept})", count(day.calls))
+        format!("{}{calls} a day ({used}{kept})", count(day.calls))
     }
 }
 
@@ -181,7 +184,7 @@ mod tests {
             (
                 free(2_000, 1_200),
                 format!(
-                    "At 4 calls/s this takes about 8 minutes. The plan allows 6,000 a day (1,200 used today, {kept})."
+                    "At 4 calls/s this takes about 8 minutes. The plan allows 6,000 calls a day (1,200 used today, {kept})."
                 ),
             ),
             (
@@ -199,7 +202,7 @@ mod tests {
             (
                 Outlook { used_is_known: false, ..free(10, 0) },
                 format!(
-                    "At 4 calls/s this takes about 3 s. The plan allows 6,000 a day (what is used today is not known, {kept})."
+                    "At 4 calls/s this takes about 3 s. The plan allows 6,000 calls a day (what is used today is not known, {kept})."
                 ),
             ),
         ];

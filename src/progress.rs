@@ -72,6 +72,9 @@ impl Progress {
         let pace = pace(status, scene.activity.as_ref(), finished);
         let left = left(status, scene, finished);
         let outcomes = outcomes(status);
+        let running = status.state() == RunState::Running;
+        let lane = scene.activity.as_ref().and_then(Activity::changes).filter(|_| running);
+        let lowered = lane.and_then(lowered);
         match &mut self.shape {
             Shape::Quiet => {}
             Shape::Bar(bar) => {
@@ -79,9 +82,12 @@ impl Progress {
                 bar.set_length(status.counters.total);
                 bar.set_position(status.counters.finished);
                 let waits = scene.waits.iter().map(|wait| format!("waiting: {}", scene.words(wait)));
-                let lines = [pace, outcomes].into_iter().chain(waits).filter(|line| !line.is_empty());
-                let lines: String = lines.map(|line| format!("\n  {line}")).collect();
-                bar.set_message(format!("{left}{lines}"));
+                let pace = [pace, left].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+                let lines = [pace.join("  "), lowered.unwrap_or_default(), outcomes];
+                let lines = lines.into_iter().chain(waits).filter(|line| !line.is_empty());
+                let width = console::width().saturating_sub(3);
+                let lines = lines.flat_map(|line| wrapped(&line, width));
+                bar.set_message(lines.map(|line| format!("\n  {line}")).collect::<String>());
             }
             Shape::Lines { last, said, why } => {
                 let wait = scene.waits.first();
@@ -90,6 +96,7 @@ impl Progress {
                 let due = turned || last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
                 let waiting = wait.map(|wait| format!("waiting: {}", scene.words(wait))).unwrap_or_default();
                 let done = format!("{} of {}", count(status.counters.finished), count(status.counters.total));
+                let pace = lowered.map_or(pace.clone(), |lowered| format!("{pace} ({lowered})"));
                 let parts = [done, pace, left, waiting, outcomes];
                 let line =
                     parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>();
@@ -150,12 +157,21 @@ fn pace(status: &RunStatus, activity: Option<&Activity>, finished: f64) -> Strin
     parts.join("  ")
 }
 
-/// `41.0 of 80 calls/s (at most 41.2 now: lowered after refusals)`
-pub fn speed(lane: &Lane) -> String {
+/// `41.0 of 80 calls/s`
+fn speed(lane: &Lane) -> String {
     let of = lane.plan.map(|plan| format!(" of {plan}")).unwrap_or_default();
-    let lowered =
-        lane.lowered().map(|allowed| format!(" (at most {allowed:.1} now: lowered after refusals)"));
-    format!("{:.1}{of} calls/s{}", lane.rate, lowered.unwrap_or_default())
+    format!("{:.1}{of} calls/s", lane.rate)
+}
+
+/// `at most 41.2/s now: lowered after refusals`; nothing where the whole plan is used, or nothing is let out.
+pub fn lowered(lane: &Lane) -> Option<String> {
+    let why = if lane.refusals > 0 {
+        "lowered after refusals"
+    } else {
+        "lowered, as the vendor says there is no more room"
+    };
+    let most = lane.lowered().filter(|_| lane.rate > 0.0);
+    most.map(|most| format!("at most {most:.1}/s now: {why}"))
 }
 
 /// `9.1 s left`, or the day on which it will be done where a day's quota decides.
@@ -182,7 +198,52 @@ fn left(status: &RunStatus, scene: &Scene, finished: f64) -> String {
     format!("{} left", duration(time))
 }
 
+/// Broken between words, so that a bar's lines are as many as it thinks and can be taken away again.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_inclusive(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.trim_end().chars().count() <= width => {
+                line.push_str(word)
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn outcomes(status: &RunStatus) -> String {
     let outcomes = status.counters.outcomes.iter();
     outcomes.map(|(outcome, n)| format!("{} {outcome}", count(*n))).collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_lose_none() {
+        let text = "waiting: refused for the vendor's rate limit; goes on by itself in 4.2 s";
+        for width in [0, 1, 20, 40, 500] {
+            let lines = wrapped(text, width);
+            assert_eq!(lines.concat(), text);
+            let longest = lines.iter().map(|line| line.trim_end().chars().count()).max().unwrap();
+            assert!(longest <= width.max("refused".len() + 1), "{width}: {lines:?}");
+        }
+        assert_eq!(wrapped("", 10), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_lowered_the_rate_is_said_as_far_as_it_is_known() {
+        let lane = |allowed, refusals| Lane {
+            rate: 40.0,
+            plan: Some(80.0),
+            allowed: Some(allowed),
+            refusals,
+            ..Lane::default()
+        };
+        assert_eq!(lowered(&lane(78.6, 3)), None);
+        assert_eq!(lowered(&lane(41.2, 3)).unwrap(), "at most 41.2/s now: lowered after refusals");
+        assert!(lowered(&lane(41.2, 0)).unwrap().ends_with("no more room"));
+    }
 }

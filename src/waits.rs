@@ -80,7 +80,12 @@ pub fn held(hold: &Hold) -> Wait {
         HoldReason::Credentials => "credentials",
         HoldReason::Scope => "scope",
     };
-    Wait { why, until: hold.until, what: printable(without_its_end(hold)) }
+    let what = match hold.reason {
+        // The vendor's own words fill three lines, and say no more than this; `hold.message` has them.
+        HoldReason::Quota => "the vendor says that the day's calls are used up".to_owned(),
+        HoldReason::Breaker | HoldReason::Credentials | HoldReason::Scope => printable(without_its_end(hold)),
+    };
+    Wait { why, until: hold.until, what }
 }
 
 /// The message of a hold that ends by itself closes with that time, in UTC to the millisecond; it is told better here.
@@ -107,11 +112,7 @@ fn parked(day: &DayUse, priority: Priority, now: Timestamp) -> Option<Wait> {
     if priority == Priority::Urgent || day.parked_until().is_none() {
         return None;
     }
-    let what = format!(
-        "{} of the day's {calls} are used, and the last {} are kept for urgent work",
-        count(day.drawn.used),
-        count(day.urgent_only),
-    );
+    let what = format!("of the day's {calls}, the last {} are kept for urgent work", count(day.urgent_only),);
     Some(Wait { why: "kept_for_urgent", until: Some(until), what })
 }
 
@@ -133,7 +134,12 @@ fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Ti
     if activity.workers > 0 || status.paused || status.counters.leased > 0 {
         return None;
     }
-    let fresh = status.sealed_at.is_some_and(|at| now.since(at).as_millis() < TO_SHOW_UP_MS.into());
+    let lately = |at: Timestamp| now.since(at).as_millis() < TO_SHOW_UP_MS.into();
+    // Somebody called a moment ago, and tells of it in a moment.
+    if status.effort.last_attempt_at.is_some_and(lately) {
+        return None;
+    }
+    let fresh = status.sealed_at.is_some_and(lately);
     let account = &status.run.account;
     let what = match (fresh, store) {
         (true, _) => "no worker has begun yet".to_owned(),
@@ -240,7 +246,7 @@ mod tests {
                 normal(),
                 activity(1, day(5_880)),
                 vec![format!(
-                    "kept_for_urgent: 5,880 of the day's 6,000 calls are used, and the last 120 are kept for urgent work; \
+                    "kept_for_urgent: of the day's 6,000 calls, the last 120 are kept for urgent work; \
                      {midnight}"
                 )],
             ),
@@ -250,7 +256,13 @@ mod tests {
                 "a hold and a pause for the same quota are one reason",
                 RunStatus { hold: hold(HoldReason::Quota, Some(MIDNIGHT)), ..normal() },
                 activity(1, until_midnight),
-                vec![format!("day_quota: words; {midnight}")],
+                vec![format!("day_quota: the vendor says that the day's calls are used up; {midnight}")],
+            ),
+            (
+                "a vendor that fails, and when it is tried again",
+                RunStatus { hold: hold(HoldReason::Breaker, Some(MIDNIGHT)), ..normal() },
+                activity(1, Lane::default()),
+                vec![format!("vendor_fails: words; {midnight}")],
             ),
             (
                 "a hold that waits for a person",
@@ -265,6 +277,15 @@ mod tests {
                 vec!["paused: paused by a person; `usher resume 20261121-k3f9zm` goes on".into()],
             ),
             ("cancelled", RunStatus { cancelled: true, ..normal() }, activity(1, paused), vec![]),
+            (
+                "somebody worked a moment ago",
+                RunStatus {
+                    effort: Effort { last_attempt_at: Some(at("2026-11-21T20:47:59Z")), ..Effort::default() },
+                    ..normal()
+                },
+                Activity::default(),
+                vec![],
+            ),
             (
                 "just submitted",
                 RunStatus { sealed_at: Some(at("2026-11-21T20:47:58Z")), ..normal() },

@@ -9,16 +9,17 @@ use usher_shared::{AccountName, RunId, RunStatus, config::StoreAddress, store::S
 
 use super::steer::find;
 use crate::{
-    activity::Activity,
+    activity::{Activity, Lane},
     cli::StatusArgs,
     console,
     exit::{Exit, Failure, Outcome},
     limits,
-    progress::{Progress, speed},
+    progress::{Progress, lowered},
     report::{
         json::StatusView,
-        numbers::{count, of},
+        numbers::{count, of, times},
         summary::{Told, summary},
+        table::printable,
     },
     scene::{Observer, Scene},
     wiring::Context,
@@ -181,13 +182,13 @@ fn around(scene: &Scene) -> String {
         let changes = activity.changes().map(|lane| lane.label.clone());
         let busy =
             activity.lanes.iter().filter(|lane| lane.rate > 0.0 || Some(&lane.label) == changes.as_ref());
-        let speeds: Vec<String> = busy.map(|lane| format!("{} ({})", speed(lane), lane.label)).collect();
+        let speeds: Vec<String> = busy.map(speed).collect();
         let refusals = activity.lanes.iter().map(|lane| lane.refusals).sum();
         text += &format!(
-            "Now: {}; {} at work, {} since they began.\n",
+            "Now: {} by {}; {} so far.\n",
             speeds.join(", "),
             of(activity.workers as u64, "worker"),
-            of(refusals, "refusal"),
+            times("refused", refusals),
         );
         for lane in &activity.lanes {
             if let Some(day) = lane.day {
@@ -205,6 +206,13 @@ fn around(scene: &Scene) -> String {
         text += &format!("Waiting: {}.\n", scene.words(wait));
     }
     text
+}
+
+/// `41.0 of the plan's 80 light calls/s (at most 41.2/s now: lowered after refusals)`
+fn speed(lane: &Lane) -> String {
+    let of = lane.plan.map(|plan| format!(" of the plan's {plan}")).unwrap_or_default();
+    let lowered = lowered(lane).map(|lowered| format!(" ({lowered})")).unwrap_or_default();
+    format!("{:.1}{of} {} calls/s{lowered}", lane.rate, printable(&lane.label))
 }
 
 /// The exit code that a run's outcomes deserve.

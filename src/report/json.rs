@@ -100,6 +100,10 @@ struct HoldView<'a> {
     until: Option<String>,
 }
 
+fn tenths(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
+}
+
 fn shown(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
 }
@@ -125,9 +129,9 @@ impl<'a> From<&'a Lane> for LabelView<'a> {
     fn from(lane: &'a Lane) -> Self {
         Self {
             label: &lane.label,
-            rate: (lane.rate * 10.0).round() / 10.0,
+            rate: tenths(lane.rate),
             plan: lane.plan,
-            allowed: lane.allowed,
+            allowed: lane.allowed.map(tenths),
             lowered: lane.lowered().is_some(),
             refusals: lane.refusals,
             paused_until: shown(lane.paused_until),

@@ -54,7 +54,8 @@ pub fn ordinal(number: u64) -> String {
 }
 
 fn zoned(at: Timestamp, zone: &TimeZone, format: &str) -> String {
-    match jiff::Timestamp::from_millisecond(at.as_millis()) {
+    // Clocks are told from each other to the millisecond: a day that ends at 23:59:59.999 ends at 00:00.
+    match jiff::Timestamp::from_second(at.as_millis().saturating_add(500).div_euclid(1_000)) {
         Ok(moment) => moment.to_zoned(zone.clone()).strftime(format).to_string(),
         // Further away than calendars reach.
         Err(_) => at.to_string(),
@@ -79,6 +80,7 @@ mod tests {
             (midnight, "2026-11-21T23:59:55.800Z", &cet, "in 4.2 s"),
             (midnight, "2026-11-19T20:00:00Z", &cet, "on 2026-11-22 at 01:00 (00:00 UTC), in 2 days 4 h"),
             (midnight, "2026-11-22T08:00:00Z", &utc, "in 0.0 s"),
+            (at("2026-11-21T23:59:59.999Z"), "2026-11-21T21:00:00Z", &utc, "at 00:00 UTC, in 2 h 59 min"),
         ];
         for (moment, now, zone, expected) in cases {
             assert_eq!(when(moment, at(now), zone), expected);

@@ -7,7 +7,7 @@ use usher_shared::{Outcome, OutcomeRow, RunStatus, store::SharedStore, store::St
 use super::{
     Filter, Rows,
     advice::advice,
-    numbers::{count, duration, of, per_second},
+    numbers::{count, duration, of, per_second, times},
     rhythm::{Cause, Rhythm, Stand},
     table::printable,
 };
@@ -156,25 +156,25 @@ fn effort(status: &RunStatus, stands: &[Stand], plan: Option<f64>) -> String {
         format!("  {} in {}: {rate:.1}/s{working}{share}", of(effort.calls, "call"), duration(time));
     let mut causes = BTreeMap::<Cause, (u64, Duration)>::new();
     for stand in stands {
-        let (times, time) = causes.entry(stand.after).or_default();
-        *times += 1;
+        let (often, time) = causes.entry(stand.after).or_default();
+        *often += 1;
         *time += stand.time;
     }
-    for (cause, (times, time)) in causes {
-        let _ = write!(text, ",\n  stood still {}", stood_still(cause, times, time));
+    for (cause, (often, time)) in causes {
+        let _ = write!(text, ",\n  stood still {}", stood_still(cause, often, time));
     }
     let _ = writeln!(
         text,
-        ",\n  refused for the rate limit {}, retried {}.",
-        of(effort.throttled, "time"),
-        of(effort.retries, "time"),
+        ",\n  {}, {}.",
+        times("refused for the rate limit", effort.throttled),
+        times("retried", effort.retries),
     );
     text
 }
 
 /// `5.1 s after a refusal for the rate limit`, `12 s in 3 times after refusals for the rate limit`
-fn stood_still(cause: Cause, times: u64, time: Duration) -> String {
-    let what = match (cause, times) {
+fn stood_still(cause: Cause, often: u64, time: Duration) -> String {
+    let what = match (cause, often) {
         (Cause::Refusal, 1) => "after a refusal for the rate limit",
         (Cause::Refusal, _) => "after refusals for the rate limit",
         (Cause::Day, _) => "until the day's quota came back",
@@ -182,7 +182,7 @@ fn stood_still(cause: Cause, times: u64, time: Duration) -> String {
         (Cause::Death, _) => "after a worker died",
         (Cause::Nothing, _) => "while nothing was tried (paused, no worker, or a quota used up)",
     };
-    let often = if times > 1 { format!(", {times} times,") } else { String::new() };
+    let often = if often > 1 { format!(", {often} times,") } else { String::new() };
     format!("{}{often} {what}", duration(time))
 }
 
@@ -231,7 +231,7 @@ mod tests {
             (
                 vec![stand(5, Cause::Refusal)],
                 "2,400 calls in 35 s: 80.0/s while working (100% of the plan's 80/s),\n  stood still 5.0 s after a refusal for \
-                 the rate limit,\n  refused for the rate limit 1 time, retried 0 times.",
+                 the rate limit,\n  refused for the rate limit 1 time, never retried.",
             ),
             (
                 vec![stand(3, Cause::Refusal), stand(2, Cause::Refusal)],

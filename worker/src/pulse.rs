@@ -13,6 +13,8 @@ use crate::{
 
 /// How often it is told while there is something to tell.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often an idle worker looks whether there is: what it looks at is its own memory.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A worker that ends waits no longer than this for its last word to be written.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -22,27 +24,25 @@ pub(crate) async fn telling<W: Future<Output = ()>>(account: &Account, working: 
         () = working => {}
         never = tell(account) => match never {},
     }
-    let mut last = pulse(account);
-    last.lanes.iter_mut().for_each(|lane| lane.started = 0.0);
+    // Without lanes: a worker that works no more.
+    let last = Pulse { lanes: Vec::new(), ..pulse(account) };
     if tokio::time::timeout(LAST_WORD, publish(account, &last)).await.is_err() {
         tracing::debug!(account = %account.name, "the last word of this worker could not be written in time");
     }
 }
 
-/// Tells while there is something to tell, then once more, then nothing until there is again; never ends.
+/// Tells at once when there is something to tell, again and again while there is, and once more afterwards; never ends.
 async fn tell(account: &Account) -> Infallible {
     let mut told = false;
-    let mut next = Instant::now() + EVERY;
     loop {
-        // From the last time on, whatever the store took; but never twice in a hurry.
-        tokio::time::sleep_until(next).await;
-        next = (next + EVERY).max(Instant::now() + EVERY / 2);
+        let began = Instant::now();
         let pulse = pulse(account);
         let something = is_worth_telling(&pulse) || has_work(account);
         if something || told {
             publish(account, &pulse).await;
         }
         told = something;
+        tokio::time::sleep_until(began + if told { EVERY } else { LOOK_EVERY }).await;
     }
 }
 

@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const HELD: Duration = Duration::from_millis(500);
 /// The shortest wait between two questions that found nothing, after the first few.
 const NOTHING: Duration = Duration::from_millis(10);
+/// The same while only urgent jobs may be leased: what else is due keeps waking, and parking may last for hours.
+const NOTHING_URGENT: Duration = Duration::from_millis(100);
 /// The time between two tries at jobs that must run alone, while other work waits.
 const ALONE: Duration = Duration::from_secs(5);
 /// The same while nothing else is due.
@@ -290,7 +292,8 @@ impl Feeder {
         account.unless_stopping(work).await.ok_or(Stopping)?;
         // A store may come back early for no reason, and for work that is not ours (another run's, a paused one's).
         if self.nothing > 3 {
-            let left = NOTHING.min(at_most).saturating_sub(began.elapsed());
+            let least = if self.urgent_only.is_some() { NOTHING_URGENT } else { NOTHING };
+            let left = least.min(at_most).saturating_sub(began.elapsed());
             self.sleep(left).await?;
         }
         Ok(())

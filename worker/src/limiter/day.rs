@@ -212,3 +212,83 @@ async fn returned(
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use usher_shared::{ManualClock, QuotaWindow, store::sqlite::SqliteStore};
+
+    use super::{super::EmbeddedLimiter, *};
+
+    const LIGHT: Label = Label("light");
+    const FREE: DayQuota = DayQuota { calls: 100, window: QuotaWindow::UtcDay };
+
+    struct Place {
+        _dir: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        store: SharedStore,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_760_000_000_000)));
+            let path = dir.path().join("usher.db");
+            let store = Arc::new(SqliteStore::open(&path, Arc::clone(&clock) as _).unwrap());
+            Self { _dir: dir, clock, store }
+        }
+
+        /// As a process that starts anew would have it.
+        fn limiter(&self) -> Arc<dyn Limiter> {
+            let rates = [Rate { label: LIGHT, per_second: 1e6, per_day: Some(FREE) }];
+            let paced = Arc::new(EmbeddedLimiter::new(&rates));
+            DayLimiter::wrap(paced, &self.store, &"zoom-free".parse().unwrap(), &rates)
+        }
+
+        async fn used(&self) -> u64 {
+            let account = "zoom-free".parse().unwrap();
+            self.store.draw_quota(&account, "light", FREE.window, 0, 0).await.unwrap().used
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_that_were_not_made_go_back_and_those_made_stay_counted_over_a_restart() {
+        let place = Place::new();
+        let limiter = place.limiter();
+        let mut permits = limiter.acquire(LIGHT, 10, Priority::Normal).await.unwrap();
+        assert_eq!((permits.len(), place.used().await), (10, 10));
+        for permit in &mut permits[..3] {
+            permit.start().await.unwrap();
+        }
+        drop((permits, limiter));
+        // Given back in the background.
+        for _ in 0..400 {
+            if place.used().await == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(place.used().await, 3);
+        place.limiter().acquire(LIGHT, 1, Priority::Normal).await.unwrap()[0].start().await.unwrap();
+        assert_eq!(place.used().await, 4);
+    }
+
+    #[tokio::test]
+    async fn the_day_s_last_calls_are_for_urgent_work_until_midnight_brings_new_ones() {
+        let place = Place::new();
+        let limiter = place.limiter();
+        let mut held = limiter.acquire(LIGHT, 500, Priority::Normal).await.unwrap();
+        assert_eq!(held.len(), 80);
+        let parked = limiter.acquire(LIGHT, 1, Priority::Bulk).await.unwrap_err();
+        assert_eq!((parked.urgent_too, parked.until.to_string()), (false, "2025-10-10T00:00:00.000Z".into()));
+        assert!(parked.to_string().contains("kept for urgent work"), "{parked}");
+        let day = limiter.status(LIGHT).day.unwrap();
+        assert_eq!((day.calls, day.urgent_only, day.parked_until()), (100, 20, Some(parked.until)));
+        held.extend(limiter.acquire(LIGHT, 500, Priority::Urgent).await.unwrap());
+        assert_eq!(held.len(), 100);
+        assert!(limiter.acquire(LIGHT, 1, Priority::Urgent).await.unwrap_err().urgent_too);
+        place.clock.advance(Duration::from_secs(16 * 3_600));
+        assert_eq!(limiter.acquire(LIGHT, 5, Priority::Bulk).await.unwrap().len(), 5);
+    }
+}

@@ -154,7 +154,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{HORIZON, Withdrawn, period},
+        super::{HORIZON, Withdrawn, conformance, period},
         *,
     };
 
@@ -173,6 +173,12 @@ mod tests {
             }
         }
         starts
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_promises_of_every_limiter() {
+        let fresh = async || Arc::new(EmbeddedLimiter::new(&conformance::rates())) as Arc<dyn Limiter>;
+        conformance::keeps_its_promises(fresh).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@
 //! starts leave scheduling and the network the room that [`ROOM`] says.
 
 mod adapt;
+#[cfg(test)]
+mod conformance;
 mod day;
 mod embedded;
 mod lane;

@@ -56,6 +56,17 @@ pub(super) fn again(error: &rusqlite::Error) -> rusqlite::Error {
     }
 }
 
+/// Why a whole group failed, as SQLite would say it.
+pub(super) fn of_the_group(error: StepError) -> rusqlite::Error {
+    let corrupt =
+        |message| rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(message));
+    match error {
+        StepError::Sqlite(error) => error,
+        StepError::Store(error) => corrupt(error.to_string()),
+        StepError::Unreadable(problem) => corrupt(problem),
+    }
+}
+
 /// A refusal with the file's name and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {advice}")]

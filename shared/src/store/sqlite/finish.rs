@@ -8,9 +8,8 @@ use super::{
     errors::StepResult,
     flight,
     leasing::lapsed,
-    ledger::{End, Moves, end, enqueue, record},
+    ledger::{End, Moves, end, enqueue, record, record_and_end},
     reclaim::Kept,
-    runs::Run,
     schema::{Place, State},
     writer::Step,
 };
@@ -40,9 +39,26 @@ pub(super) fn renew(step: &mut Step<'_>, lease: &Lease, ttl: Duration) -> StepRe
     Ok(until)
 }
 
+/// What a finish needs to know of the lease's run.
+struct Run {
+    key: i64,
+    cancelled: bool,
+    account: i64,
+}
+
+fn run_of(step: &Step<'_>, kept: &Kept) -> StepResult<Run> {
+    Ok(step
+        .conn
+        .prepare_cached("SELECT cancelled, account FROM runs WHERE key = ?1")?
+        .query_row([kept.run], |row| {
+            Ok(Run { key: kept.run, cancelled: row.get(0)?, account: row.get(1)? })
+        })?)
+}
+
+/// Leaves the counters of the run to the end of the group: see [`Step::defer`].
 pub(super) fn finish(step: &mut Step<'_>, lease: &Lease, reports: &[JobReport]) -> StepResult<()> {
     let kept = held(step, lease)?;
-    let run = Run::numbered(step.conn, kept.run)?;
+    let run = run_of(step, &kept)?;
     let mut moves = Moves::default();
     let mut untouched: BTreeSet<u64> = kept.seqs.iter().copied().collect();
     let mut queued = false;
@@ -58,12 +74,14 @@ pub(super) fn finish(step: &mut Step<'_>, lease: &Lease, reports: &[JobReport]) 
         queued |= back(step, &mut moves, &run, Place::of(run.key, *seq), None)?;
     }
     for seq in &kept.seqs {
-        queued |= flight::release(step, &mut moves, Place::of(run.key, *seq))?;
+        let place = Place::of(run.key, *seq);
+        let user = lease.jobs.iter().find(|job| job.seq == *seq).map(|job| job.user.key());
+        queued |= flight::release(step, &mut moves, run.account, place, user)?;
     }
     kept.delete(step)?;
-    moves.settle(step)?;
+    step.defer(moves);
     if queued {
-        step.wake(&run.account_name);
+        step.wake(&lease.account);
     }
     Ok(())
 }
@@ -77,26 +95,23 @@ fn settle_report(
     report: &JobReport,
     worker: &str,
 ) -> StepResult<bool> {
-    let retried = matches!(report.then, Then::Retry { .. });
     moves.throttled(run.key, report.throttled);
-    if let Some(attempt) = &report.attempt {
-        // A wait is no failure: it stays in the ledger and costs the job nothing.
-        let spends = !matches!(report.then, Then::Snooze { .. }) || attempt.verdict == Verdict::Lost;
-        record(step, moves, place, attempt, spends)?;
-    }
     match &report.then {
         Then::Finish { outcome, code, message } => {
             let (code, message) = (code.as_deref(), message.as_deref());
-            end(
-                step,
-                moves,
-                place,
-                State::Leased,
-                End { outcome: *outcome, code, message, worker: Some(worker) },
-            )?;
+            let with = End { outcome: *outcome, code, message, worker: Some(worker) };
+            match &report.attempt {
+                Some(attempt) => record_and_end(step, moves, place, attempt, with)?,
+                None => end(step, moves, place, State::Leased, with)?,
+            }
             Ok(false)
         }
         Then::Retry { at } | Then::Snooze { until: at, .. } => {
+            let retried = matches!(report.then, Then::Retry { .. });
+            if let Some(attempt) = &report.attempt {
+                // A wait is no failure: it stays in the ledger and costs the job nothing.
+                record(step, moves, place, attempt, retried || attempt.verdict == Verdict::Lost)?;
+            }
             if retried && !run.cancelled {
                 if report.attempt.is_none() {
                     spend(step, place)?;

@@ -65,14 +65,34 @@ pub(super) fn block(
     enqueue(step, moves, place, from, Some(step.now.after(WAIT)))
 }
 
-/// Lets go of the user of a job, and calls those that waited for it. Returns whether there were any.
-pub(super) fn release(step: &Step<'_>, moves: &mut Moves, place: Place) -> StepResult<bool> {
-    let released: Option<(i64, String, bool)> = step
+/// Lets go of the user of a job (looked up where it is not named), and calls those that waited for it. Returns whether there
+/// were any.
+pub(super) fn release(
+    step: &Step<'_>,
+    moves: &mut Moves,
+    account: i64,
+    place: Place,
+    user: Option<String>,
+) -> StepResult<bool> {
+    let user = match user {
+        Some(user) => user,
+        None => step
+            .conn
+            .prepare_cached("SELECT user_key FROM jobs WHERE place = ?1")?
+            .query_row([place.0], |row| row.get(0))?,
+    };
+    let blocks: Option<bool> = step
         .conn
-        .prepare_cached("DELETE FROM in_flight WHERE place = ?1 RETURNING account, user, blocks")?
-        .query_row([place.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .prepare_cached("SELECT blocks FROM in_flight WHERE account = ?1 AND user = ?2 AND place = ?3")?
+        .query_row(params![account, user, place.0], |row| row.get(0))
         .optional()?;
-    let Some((account, user, true)) = released else { return Ok(false) };
+    let Some(blocks) = blocks else { return Ok(false) };
+    step.conn
+        .prepare_cached("DELETE FROM in_flight WHERE account = ?1 AND user = ?2")?
+        .execute(params![account, user])?;
+    if !blocks {
+        return Ok(false);
+    }
     let waiting: Vec<Place> = step
         .conn
         .prepare_cached(

@@ -78,6 +78,10 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
 
 /// Moves waiting jobs whose time has come to the others.
 fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> {
+    // Seldom is there any, and looking costs less than an update of none.
+    if next_due(step, account)?.is_none_or(|due| due > step.now) {
+        return Ok(());
+    }
     let due: Vec<(Place, String)> = step
         .conn
         .prepare_cached(
@@ -294,19 +298,17 @@ impl Grant<'_, '_> {
             .conn
             .prepare_cached(
                 "INSERT INTO leases (account, run, worker, granted_at, until, seqs)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING token",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .query_row(
-                params![
-                    self.account,
-                    source.key,
-                    self.ask.worker.as_str(),
-                    now.as_millis(),
-                    now.after(self.ask.ttl).as_millis(),
-                    seqs
-                ],
-                |row| row.get(0),
-            )?;
+            .insert(params![
+                self.account,
+                source.key,
+                self.ask.worker.as_str(),
+                now.as_millis(),
+                now.after(self.ask.ttl).as_millis(),
+                seqs
+            ])?
+            .unsigned_abs();
         Ok(Lease {
             token,
             account: self.ask.account.clone(),

@@ -52,7 +52,50 @@ impl Change {
 #[derive(Debug, Default)]
 pub(super) struct Moves(BTreeMap<i64, Change>);
 
+impl Change {
+    fn add(&mut self, other: Self) {
+        let Self { total, duplicates, unresolved, pending, ready, alone, waiting, leased, finished, .. } =
+            other;
+        for (of, more) in [
+            (&mut self.total, total),
+            (&mut self.duplicates, duplicates),
+            (&mut self.unresolved, unresolved),
+            (&mut self.pending, pending),
+            (&mut self.ready, ready),
+            (&mut self.alone, alone),
+            (&mut self.waiting, waiting),
+            (&mut self.leased, leased),
+            (&mut self.finished, finished),
+        ] {
+            *of += more;
+        }
+        let Self { attempts, calls, throttled, retries, lost, .. } = other;
+        for (of, more) in [
+            (&mut self.attempts, attempts),
+            (&mut self.calls, calls),
+            (&mut self.throttled, throttled),
+            (&mut self.retries, retries),
+            (&mut self.lost, lost),
+        ] {
+            *of += more;
+        }
+        let firsts = [self.first_attempt_at, other.first_attempt_at];
+        self.first_attempt_at = firsts.into_iter().flatten().min();
+        self.last_attempt_at = self.last_attempt_at.max(other.last_attempt_at);
+        for (outcome, count) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+    }
+}
+
 impl Moves {
+    /// Takes in what another step did.
+    pub(super) fn add(&mut self, other: Self) {
+        for (run, change) in other.0 {
+            self.run(run).add(change);
+        }
+    }
+
     fn run(&mut self, run: i64) -> &mut Change {
         self.0.entry(run).or_default()
     }
@@ -192,32 +235,70 @@ pub(super) fn record(
     attempt: &Attempt,
     spends: bool,
 ) -> StepResult<()> {
-    let lost = attempt.verdict == Verdict::Lost;
-    let may_have_applied = lost || (attempt.verdict == Verdict::Transient && attempt.calls > 0);
-    let number: u32 = step
-        .conn
+    step.conn
         .prepare_cached(
             "UPDATE jobs SET attempts = attempts + 1, spent = spent + ?2, deaths = deaths + ?3,
                  may_have_applied = max(may_have_applied, ?4),
                  first_attempt_at = coalesce(first_attempt_at, ?5), last_attempt_at = ?6
-             WHERE place = ?1 RETURNING attempts",
+             WHERE place = ?1",
         )?
-        .query_row(
-            params![
-                place.0,
-                spends,
-                lost,
-                may_have_applied,
-                attempt.began_at.as_millis(),
-                attempt.ended_at.as_millis()
-            ],
-            |row| row.get(0),
-        )?;
+        .execute(params![
+            place.0,
+            spends,
+            attempt.verdict == Verdict::Lost,
+            may_have_applied(attempt),
+            attempt.began_at.as_millis(),
+            attempt.ended_at.as_millis()
+        ])?;
+    list(step, moves, place, attempt)
+}
+
+/// Writes the attempt that ended a job into the ledger, and gives the job its outcome: [`record`] and [`end`] at the cost of
+/// one of them.
+pub(super) fn record_and_end(
+    step: &Step<'_>,
+    moves: &mut Moves,
+    place: Place,
+    attempt: &Attempt,
+    end: End<'_>,
+) -> StepResult<()> {
+    step.conn
+        .prepare_cached(
+            "UPDATE jobs SET attempts = attempts + 1, spent = spent + 1, deaths = deaths + ?2,
+                 may_have_applied = max(may_have_applied, ?3),
+                 first_attempt_at = coalesce(first_attempt_at, ?4), last_attempt_at = ?5,
+                 state = 'finished', due = NULL, outcome = ?6, code = ?7, message = ?8, worker = ?9
+             WHERE place = ?1",
+        )?
+        .execute(params![
+            place.0,
+            attempt.verdict == Verdict::Lost,
+            may_have_applied(attempt),
+            attempt.began_at.as_millis(),
+            attempt.ended_at.as_millis(),
+            end.outcome.as_str(),
+            end.code,
+            end.message,
+            end.worker
+        ])?;
+    list(step, moves, place, attempt)?;
+    ended(step, moves, place, State::Leased, end.outcome)
+}
+
+/// Whether the vendor may have done what was wanted though it was not heard to say so.
+fn may_have_applied(attempt: &Attempt) -> bool {
+    attempt.verdict == Verdict::Lost || (attempt.verdict == Verdict::Transient && attempt.calls > 0)
+}
+
+/// Lists an attempt that the job has counted.
+fn list(step: &Step<'_>, moves: &mut Moves, place: Place, attempt: &Attempt) -> StepResult<()> {
     let text = serde_json::to_string(attempt)
         .map_err(|problem| super::errors::unreadable("an attempt to be stored", problem))?;
     step.conn
-        .prepare_cached("INSERT INTO attempts (place, number, attempt) VALUES (?1, ?2, ?3)")?
-        .execute(params![place.0, number, text])?;
+        .prepare_cached(
+            "INSERT INTO attempts (place, number, attempt) SELECT place, attempts, ?2 FROM jobs WHERE place = ?1",
+        )?
+        .execute(params![place.0, text])?;
     moves.attempted(place.run(), attempt);
     Ok(())
 }
@@ -256,10 +337,14 @@ pub(super) fn end(
              WHERE place = ?1",
         )?
         .execute(params![place.0, end.outcome.as_str(), end.code, end.message, end.worker])?;
-    if end.outcome == Outcome::Cancelled {
+    ended(step, moves, place, from, end.outcome)
+}
+
+fn ended(step: &Step<'_>, moves: &mut Moves, place: Place, from: State, outcome: Outcome) -> StepResult<()> {
+    if outcome == Outcome::Cancelled {
         withdraw(step, place)?;
     }
-    moves.ended(place.run(), from, end.outcome);
+    moves.ended(place.run(), from, outcome);
     Ok(())
 }
 

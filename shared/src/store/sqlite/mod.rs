@@ -224,7 +224,7 @@ impl Store for SqliteStore {
     }
 
     async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError> {
-        self.write(move |step| finish::finish(step, &lease, &reports)).await
+        self.writer.ask_deferring(move |step| finish::finish(step, &lease, &reports)).await
     }
 
     async fn wait_for_work(&self, account: &AccountName, at_most: Duration) {
@@ -382,7 +382,7 @@ impl Store for SqliteStore {
 async fn give_back(writer: &Writer, leases: Vec<Lease>) {
     for lease in leases {
         let run = lease.run.clone();
-        if let Err(error) = writer.ask(move |step| finish::finish(step, &lease, &[])).await {
+        if let Err(error) = writer.ask_deferring(move |step| finish::finish(step, &lease, &[])).await {
             tracing::warn!(%run, %error, "a lease that nobody holds could not be given back; it lapses");
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn reclaim(step: &Step<'_>, moves: &mut Moves, whose: Whose, limit: u
 }
 
 fn take_back(step: &Step<'_>, moves: &mut Moves, lease: &Kept) -> StepResult<()> {
-    let cancelled = Run::numbered(step.conn, lease.run)?.cancelled;
+    let run = Run::numbered(step.conn, lease.run)?;
     let lost = Attempt {
         began_at: lease.granted_at,
         ended_at: lease.until.min(step.now).max(lease.granted_at),
@@ -89,12 +89,12 @@ fn take_back(step: &Step<'_>, moves: &mut Moves, lease: &Kept) -> StepResult<()>
     for seq in &lease.seqs {
         let place = Place::of(lease.run, *seq);
         record(step, moves, place, &lost, true)?;
-        if cancelled {
+        if run.cancelled {
             end(step, moves, place, State::Leased, End::CANCELLED)?;
         } else {
             enqueue(step, moves, place, State::Leased, None)?;
         }
-        flight::release(step, moves, place)?;
+        flight::release(step, moves, run.account, place, None)?;
     }
     lease.delete(step)
 }

@@ -168,6 +168,18 @@ ALTER TABLE accounts ADD COLUMN urgent_in_a_row INTEGER NOT NULL DEFAULT 0;
 -- The rank that had the others' last lease while both of them waited.
 ALTER TABLE accounts ADD COLUMN last_of_others INTEGER NOT NULL DEFAULT 2;
 
+-- The users that a leased job is about, in one tree instead of two.
+CREATE TABLE users_in_flight (
+    account         INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    place           INTEGER NOT NULL,
+    blocks          INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, user)
+) STRICT, WITHOUT ROWID;
+INSERT INTO users_in_flight (account, user, place, blocks) SELECT account, user, place, blocks FROM in_flight;
+DROP TABLE in_flight;
+ALTER TABLE users_in_flight RENAME TO in_flight;
+
 -- Calls drawn from a label's quota, by the hour.
 CREATE TABLE quota_hours (
     account         INTEGER NOT NULL,

@@ -3,25 +3,42 @@
 //! A commit waits for the disk, and that wait costs far more than the statements before it. So whatever has been asked
 //! for while the last commit was under way goes into the next one together, each request within a savepoint of its
 //! own: one that fails takes nothing with it, and none is answered before the commit.
+//!
+//! That holds for a lease as for a finish, though a lease lost with the power was never promised to anybody: its jobs
+//! would be ready again. But whoever holds it calls the vendor. Without the lease in the file, nothing would tell after
+//! the power is back that there may have been a call: no lost attempt, no death counted, and an "already there" that was
+//! our own doing. So nothing is answered before its commit is on the disk; what waits at the same time shares that wait.
 
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    errors::{StepResult, again, translate},
+    errors::{StepResult, again, of_the_group, translate},
+    ledger::Moves,
     signals::Signals,
 };
 use crate::{AccountName, Clock, Timestamp, store::StoreError};
 
 /// The most requests in one commit: bounds how long the first of them waits.
 const GROUP: usize = 256;
+
+/// Once somebody has asked, the next commit waits this share of what the last one took for others to ask, as long as they
+/// do so without a gap: what comes an instant too late waits a whole commit, and so do those who wait for it. A disk that
+/// is quick waits as good as not at all.
+const LINGER_SHARE: u32 = 8;
+
+/// A commit that took longer than that was held up, by another process or by the disk; it says nothing about the next.
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// How long a gap ends that wait.
+const GAP: Duration = Duration::from_micros(100);
 
 /// How often the writer looks whether another process has written, while nothing else is to be done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -31,9 +48,16 @@ pub(super) struct Step<'a> {
     pub(super) conn: &'a Connection,
     pub(super) now: Timestamp,
     wakes: &'a mut Vec<AccountName>,
+    deferred: &'a mut Moves,
 }
 
 impl Step<'_> {
+    /// Leaves it to the end of the group to write what moved: only for work that goes by [`Writer::ask_deferring`]. The
+    /// step must have succeeded by then.
+    pub(super) fn defer(&mut self, moves: Moves) {
+        self.deferred.add(moves);
+    }
+
     /// After the commit, whoever waits for work of this account is woken.
     pub(super) fn wake(&mut self, account: &AccountName) {
         if !self.wakes.contains(account) {
@@ -44,6 +68,8 @@ impl Step<'_> {
 
 /// One request in a group.
 trait Task: Send {
+    /// Whether it leaves the counters of runs behind, to be written once for many: then it must not read them either.
+    fn defers(&self) -> bool;
     /// Carries it out; the error is what SQLite or the store said.
     fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()>;
     /// Answers after the commit; `failed` is why there was none.
@@ -51,6 +77,7 @@ trait Task: Send {
 }
 
 struct Asked<F, T> {
+    defers: bool,
     work: Option<F>,
     result: Option<StepResult<T>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
@@ -61,6 +88,10 @@ where
     F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send,
     T: Send,
 {
+    fn defers(&self) -> bool {
+        self.defers
+    }
+
     fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()> {
         let result = self.work.take().map(|work| work(step));
         let outcome = if matches!(result, Some(Ok(_))) { Ok(()) } else { Err(()) };
@@ -102,7 +133,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, requests) = mpsc::channel();
         let thread = std::thread::Builder::new().name("usher-store".into()).spawn(move || {
-            Scribe { conn, path, clock, signals, seen: None }.serve(&requests);
+            Scribe { conn, path, clock, signals, seen: None, last_commit: Duration::ZERO }.serve(&requests);
         })?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -113,8 +144,25 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
     {
+        self.send(work, false).await
+    }
+
+    /// The same for work that neither reads nor writes the counters of runs, but defers what it moved.
+    pub(super) async fn ask_deferring<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
+    {
+        self.send(work, true).await
+    }
+
+    async fn send<T, F>(&self, work: F, defers: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Step<'_>) -> StepResult<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Asked { work: Some(work), result: None, reply });
+        let task = Box::new(Asked { defers, work: Some(work), result: None, reply });
         self.queue.as_ref().ok_or_else(stopped)?.send(task).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
@@ -140,6 +188,8 @@ struct Scribe {
     signals: Arc<Signals>,
     /// SQLite's mark of what other processes have committed.
     seen: Option<i64>,
+    /// How long the last commit took, with all that was in it.
+    last_commit: Duration,
 }
 
 impl Scribe {
@@ -148,12 +198,30 @@ impl Scribe {
         loop {
             match requests.recv_timeout(LOOK) {
                 Ok(first) => {
-                    let mut group = vec![first];
-                    group.extend(requests.try_iter().take(GROUP - 1));
+                    let group = self.gather(first, requests);
+                    let began = Instant::now();
                     self.write(group);
+                    self.last_commit = began.elapsed();
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => self.look(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// The next group: what is there, and what comes within a moment.
+    fn gather(&self, first: Box<dyn Task>, requests: &mpsc::Receiver<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+        let mut group = vec![first];
+        let until = Instant::now() + self.last_commit.min(LONGEST) / LINGER_SHARE;
+        loop {
+            group.extend(requests.try_iter().take(GROUP - group.len()));
+            let left = until.saturating_duration_since(Instant::now());
+            if group.len() >= GROUP || left.is_zero() {
+                return group;
+            }
+            match requests.recv_timeout(GAP.min(left)) {
+                Ok(next) => group.push(next),
+                Err(_) => return group,
             }
         }
     }
@@ -211,10 +279,15 @@ impl Scribe {
         done: &mut Vec<Box<dyn Task>>,
         wakes: &mut Vec<AccountName>,
     ) -> rusqlite::Result<()> {
+        let mut deferred = Moves::default();
         for mut task in rest.by_ref() {
+            if !task.defers() {
+                self.settle(&mut deferred, wakes)?;
+            }
             self.execute("SAVEPOINT request")?;
             let mut woken = Vec::new();
-            let mut step = Step { conn: &self.conn, now: self.clock.now(), wakes: &mut woken };
+            let now = self.clock.now();
+            let mut step = Step { conn: &self.conn, now, wakes: &mut woken, deferred: &mut deferred };
             let result = task.run(&mut step);
             done.push(task);
             match result {
@@ -225,7 +298,14 @@ impl Scribe {
             }
             self.execute("RELEASE request")?;
         }
-        Ok(())
+        self.settle(&mut deferred, wakes)
+    }
+
+    /// Writes the counters that were left behind.
+    fn settle(&self, deferred: &mut Moves, wakes: &mut Vec<AccountName>) -> rusqlite::Result<()> {
+        let moves = std::mem::take(deferred);
+        let mut step = Step { conn: &self.conn, now: self.clock.now(), wakes, deferred };
+        moves.settle(&mut step).map_err(of_the_group)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {

@@ -6,7 +6,10 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use tempfile::TempDir;
 
 use super::{
-    super::lane::{Lane, Reserved},
+    super::{
+        conformance,
+        lane::{Lane, Reserved},
+    },
     *,
 };
 
@@ -211,6 +214,18 @@ fn the_scripts_and_the_rust_model_give_the_same_starts_pauses_and_rates() {
 fn rate_told(connection: &mut redis::Connection, now: u64) -> u64 {
     // A room that is neither none nor much teaches nothing, and tells the rate.
     scripts::room("k", 2, FULL, &now.to_string()).invoke(connection).unwrap()
+}
+
+#[tokio::test]
+async fn it_keeps_the_promises_of_every_limiter() {
+    let server = Server::start();
+    let account = std::sync::atomic::AtomicU32::new(0);
+    let fresh = async || {
+        // Another account is another limit: nobody has called under it yet.
+        let name = format!("zoom-{}", account.fetch_add(1, Ordering::Relaxed)).parse().unwrap();
+        RedisLimiter::new(server.client(), &name, &conformance::rates()) as Arc<dyn Limiter>
+    };
+    conformance::keeps_its_promises(fresh).await;
 }
 
 #[tokio::test]
