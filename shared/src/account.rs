@@ -1,6 +1,6 @@
 //! The name of an account: one tenant at one provider.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// it becomes part of store keys and environment variable names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct AccountName(String);
+pub struct AccountName(Arc<str>);
 
 /// A text that can't name an account. Never retried; the user corrects the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ impl FromStr for AccountName {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         if starts_well && text.len() <= 64 && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(AccountNameError(text.chars().take(80).collect()))
         }
@@ -49,7 +49,7 @@ impl TryFrom<String> for AccountName {
 
 impl From<AccountName> for String {
     fn from(name: AccountName) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 

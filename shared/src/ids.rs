@@ -1,6 +1,6 @@
 //! Identities: of runs, jobs and worker processes.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::Timestamp;
 /// Short enough to read out and to type; the store refuses the rare id that is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RunId(String);
+pub struct RunId(Arc<str>);
 
 /// Without 0, 1, i, l, o and u: nothing that is mistaken for another when read out.
 const ALPHABET: &[u8; 30] = b"23456789abcdefghjkmnpqrstvwxyz";
@@ -32,7 +32,7 @@ impl RunId {
         );
         let mut id = format!("{day}-");
         id.extend((0..RANDOM_CHARS).map(|_| ALPHABET[random.random_range(0..ALPHABET.len())] as char));
-        Self(id)
+        Self(id.into())
     }
 
     /// The id as text.
@@ -52,7 +52,7 @@ impl FromStr for RunId {
                 && random.len() == RANDOM_CHARS
                 && random.bytes().all(|b| ALPHABET.contains(&b))
         });
-        if valid { Ok(Self(text.to_owned())) } else { Err(IdError(text.chars().take(60).collect())) }
+        if valid { Ok(Self(text.into())) } else { Err(IdError(text.chars().take(60).collect())) }
     }
 }
 
@@ -65,7 +65,7 @@ impl TryFrom<String> for RunId {
 
 impl From<RunId> for String {
     fn from(id: RunId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 
@@ -92,20 +92,33 @@ impl fmt::Display for JobKey {
 
 /// One worker process, as named in attempts and outcomes: `host:pid:random`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct WorkerId(String);
+#[serde(from = "String", into = "String")]
+pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
     /// Names a worker. Characters that could split a stored record are replaced.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.chars().take(100).map(|c| if c.is_ascii_graphic() && c != '|' { c } else { '_' }).collect())
+        let safe = |c: char| if c.is_ascii_graphic() && c != '|' { c } else { '_' };
+        Self(text.chars().take(100).map(safe).collect::<String>().into())
     }
 
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for WorkerId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<WorkerId> for String {
+    fn from(id: WorkerId) -> Self {
+        id.as_str().to_owned()
     }
 }
 

@@ -253,7 +253,7 @@ async fn one_step(
             let lease = held.swap_remove(random.random_range(0..held.len()));
             let now = clock.now();
             let mut reports = Vec::new();
-            for job in &lease.jobs {
+            for job in lease.jobs.iter() {
                 let tried = Some(attempt(now, Verdict::Transient, 1));
                 let later = now.after(SECOND * random.random_range(0..20));
                 reports.push(match random.random_range(0..5) {

@@ -56,7 +56,6 @@ async fn run_apalis(account: &Arc<Account>) -> Result<(), WorkerError> {
     };
     WorkerBuilder::new(format!("{}/{}", account.worker, account.name))
         .backend(LeaseBackend::start(account))
-        .data(Arc::clone(account))
         .concurrency(account.config.max_in_flight.max(1))
         .catch_panic()
         .build(execute)

@@ -1,6 +1,6 @@
 //! The rights a store grants for a time: leases on jobs, the stewardship of a run.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     AccountName, Action, Hold, Outcome, Priority, Request, ResolvedUser, RunId, Timestamp, WorkerId,
@@ -47,8 +47,8 @@ pub struct Lease {
     pub granted_at: Timestamp,
     /// How long it lasts from then.
     pub ttl: Duration,
-    /// The jobs, in file order. Never empty.
-    pub jobs: Vec<LeasedJob>,
+    /// The jobs, in file order. Never empty. Shared, so that whoever works on them needs no copy.
+    pub jobs: Arc<[LeasedJob]>,
 }
 
 /// One job of a lease.

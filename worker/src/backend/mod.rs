@@ -24,7 +24,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{account::Account, execute::give_back};
 
 pub(crate) use slots::Slots;
-pub(crate) use work::Work;
+pub(crate) use work::{Carried, Work};
 
 /// The store as apalis sees it, for one account.
 pub(crate) struct LeaseBackend {
@@ -51,7 +51,7 @@ impl Drop for LeaseBackend {
 }
 
 impl Backend for LeaseBackend {
-    type Task = Task<Work>;
+    type Task = Task<Box<Carried>>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -65,7 +65,10 @@ impl Backend for LeaseBackend {
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         let Some((receiver, _)) = &mut self.parts else { return Poll::Ready(None) };
         match ready!(receiver.poll_recv(cx)) {
-            Some(work) => Poll::Ready(Some(Ok(TaskBuilder::new(work).build()))),
+            Some(work) => {
+                let carried = Carried { work, account: Arc::clone(&self.account) };
+                Poll::Ready(Some(Ok(TaskBuilder::new(Box::new(carried)).build())))
+            }
             // The feeder ends when the worker is to stop, or by a panic: apalis is told so either way.
             None => Poll::Ready(None),
         }
@@ -96,7 +99,7 @@ impl Backend for LeaseBackend {
 }
 
 impl BackendConfig for LeaseBackend {
-    type Args = Work;
+    type Args = Box<Carried>;
     type Id = ();
     type Kind = Ephemeral;
     type Config = ();

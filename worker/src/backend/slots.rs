@@ -31,7 +31,8 @@ pub(crate) struct Slot(Arc<Slots>);
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_waiters();
+        // One waits at most: the feeder.
+        self.0.freed.notify_one();
     }
 }
 
@@ -47,17 +48,15 @@ impl Slots {
         self.taken.load(Ordering::Acquire)
     }
 
-    /// Waits until fewer than `width` are taken; answers how many more may be.
+    /// Waits until fewer than `width` are taken; answers how many more may be. For one who waits at a time.
     pub async fn free(&self, width: usize) -> usize {
         loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
             let taken = self.taken();
             if taken < width {
                 return width - taken;
             }
-            freed.await;
+            // What was freed since the look above ends this at once.
+            self.freed.notified().await;
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 use usher_shared::store::Lease;
 
 use super::slots::Slot;
-use crate::limiter::Permit;
+use crate::{account::Account, limiter::Permit};
 
 /// One vendor call's worth of leased jobs, and the permit for the call.
 #[derive(Debug)]
@@ -21,6 +21,16 @@ pub(crate) struct Work {
     pub slot: Slot,
     /// Who else may be at work in this process meanwhile.
     pub company: Company,
+}
+
+/// Work on its way through apalis: in a box, for every layer moves it on, and with its account, for a layer that adds it
+/// would keep a table for each task.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// What is to be done.
+    pub work: Work,
+    /// For whom.
+    pub account: Arc<Account>,
 }
 
 /// Who else may be at work in this process.

@@ -9,7 +9,7 @@ use super::{PANIC, lasting::while_lasting, ready::CALL_GRACE};
 use crate::{account::Account, backend::Work, provider::Reply};
 
 /// Applies the lease's action to the jobs' users; one reply for each.
-pub(super) async fn apply(work: &mut Work, account: &Account, jobs: &[LeasedJob]) -> Vec<Reply> {
+pub(super) async fn apply(work: &mut Work, account: &Account, jobs: &[&LeasedJob]) -> Vec<Reply> {
     let action = work.lease.action;
     let users: Vec<&ResolvedUser> = jobs.iter().map(|job| &job.user).collect();
     let mut replies = bounded(work, account, account.provider.apply(action, &users))

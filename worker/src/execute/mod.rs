@@ -8,21 +8,20 @@ mod record;
 
 use std::sync::Arc;
 
-use apalis::prelude::Data;
 use tracing::Instrument;
 use usher_shared::{
-    Attempt, JobKey, JobReport, Then, Timestamp, Verdict,
-    store::{Lease, LeasedJob, Resolution},
+    Action, Attempt, JobKey, JobReport, Then, Timestamp, Verdict,
+    store::{Lease, LeasedJob},
 };
 
 use crate::{
     account::Account,
-    backend::Work,
+    backend::{Carried, Work},
     backoff::Backoff,
     decide::{JobFacts, POISON_DEATHS, RatePause, RetryPolicy, decide},
     health::Seen,
     provider::{Reply, Throttle},
-    resolve::judge,
+    resolve::ruled_out,
 };
 
 pub(crate) use record::{give_back, give_back_lease};
@@ -31,8 +30,8 @@ pub(crate) use record::{give_back, give_back_lease};
 pub const PANIC: &str = "panic";
 
 /// Carries one lease out. Every way out of it leaves each of its jobs reported, given back, or somebody else's.
-pub(crate) async fn execute(work: Work, account: Data<Arc<Account>>) {
-    let account = Arc::clone(&account);
+pub(crate) async fn execute(task: Box<Carried>) {
+    let Carried { work, account } = *task;
     let first = work.lease.jobs.first().map(|job| (job.seq, job.attempt)).unwrap_or_default();
     let span = tracing::info_span!(
         "lease", run = %work.lease.run, account = %account.name, job = first.0, attempt = first.1
@@ -40,18 +39,19 @@ pub(crate) async fn execute(work: Work, account: Data<Arc<Account>>) {
     carry_out(work, account).instrument(span).await;
 }
 
-async fn carry_out(work: Work, account: Arc<Account>) {
-    let mut work = match ready::ready(work, &account).await {
-        Ok(work) => work,
-        Err(ready::NotReady::GiveBack(work, why)) => {
+async fn carry_out(mut work: Work, account: Arc<Account>) {
+    match ready::ready(&mut work, &account).await {
+        Ok(()) => {}
+        Err(ready::NotReady::GiveBack(why)) => {
             tracing::debug!(why, "given back before its call");
-            return give_back(&account, *work).await;
+            return give_back(&account, work).await;
         }
         Err(ready::NotReady::Lapsed) => {
             return tracing::warn!("the lease lapsed before its call; no call was made");
         }
-    };
-    let (mut reports, open) = settle_without_call(&work.lease, &account);
+    }
+    let jobs = Arc::clone(&work.lease.jobs);
+    let (mut reports, open) = settle_without_call(work.lease.action, &jobs, &account);
     let poisoned = open.first().is_some_and(|job| job.deaths >= POISON_DEATHS);
     if open.is_empty() {
         return record::record(&account, work.lease, work.lasts_until, reports).await;
@@ -59,8 +59,8 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     let began_at = account.now();
     if poisoned {
         // Such a job is leased alone, so that it is the lease's only one.
-        let looked = look::look(&mut work, &account, &open[0]).await;
-        reports.extend(looked.into_iter().map(|then| uncalled(&open[0], then)));
+        let looked = look::look(&mut work, &account, open[0]).await;
+        reports.extend(looked.into_iter().map(|then| uncalled(open[0], then)));
         return record::record(&account, work.lease, work.lasts_until, reports).await;
     }
     let replies = call::apply(&mut work, &account, &open).await;
@@ -70,7 +70,7 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     let accepted = replies.iter().any(went_through);
     let room = replies.iter().filter_map(|reply| reply.remaining).min();
     let mut pause = None;
-    for (place, (job, reply)) in open.iter().zip(replies).enumerate() {
+    for (place, (&job, reply)) in open.iter().zip(replies).enumerate() {
         let reply = rebased(reply, &account);
         let calls = calls_of(place, &reply);
         reports.push(report(&account, &work.lease, job, &reply, calls, began_at, ended_at, &mut pause));
@@ -102,15 +102,20 @@ fn calls_of(place: usize, reply: &Reply) -> u32 {
 }
 
 /// Jobs that need no call: users that are protected by now, whatever the rules were when they were resolved.
-fn settle_without_call(lease: &Lease, account: &Account) -> (Vec<JobReport>, Vec<LeasedJob>) {
-    let mut reports = Vec::with_capacity(lease.jobs.len());
-    let mut open = Vec::with_capacity(lease.jobs.len());
-    for job in &lease.jobs {
-        match judge(&*account.provider, &account.policy, job.user.clone(), lease.action) {
-            Resolution::Settled { outcome, code, message, .. } => {
+fn settle_without_call<'a>(
+    action: Action,
+    jobs: &'a [LeasedJob],
+    account: &Account,
+) -> (Vec<JobReport>, Vec<&'a LeasedJob>) {
+    let mut reports = Vec::with_capacity(jobs.len());
+    let mut open = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        match ruled_out(&*account.provider, &account.policy, &job.user, action) {
+            Some((outcome, code, message)) => {
+                let (code, message) = (Some(code), Some(message));
                 reports.push(uncalled(job, Then::Finish { outcome, code, message }));
             }
-            Resolution::Change(_) | Resolution::Duplicate { .. } => open.push(job.clone()),
+            None => open.push(job),
         }
     }
     (reports, open)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use usher_shared::store::StoreError;
 
 use crate::{account::Account, backend::Work};
@@ -18,19 +19,23 @@ pub(super) const CALL_GRACE: Duration = Duration::from_millis(250);
 
 pub(super) enum NotReady {
     /// Untouched: somebody can take it at once, or when the reason has passed.
-    GiveBack(Box<Work>, &'static str),
+    GiveBack(&'static str),
     /// Somebody else's by now.
     Lapsed,
 }
 
 /// Waits for the work's start, and answers whether its call may begin.
-pub(super) async fn ready(mut work: Work, account: &Account) -> Result<Work, NotReady> {
+pub(super) async fn ready(work: &mut Work, account: &Account) -> Result<(), NotReady> {
     for change in 0.. {
-        let Some(started) = account.unless_stopping(work.permit.start()).await else {
-            return Err(NotReady::GiveBack(Box::new(work), "the worker stops"));
+        // A permit that is due does not wait: whether the worker stops is asked below.
+        let started = if work.permit.starts_at <= Instant::now() {
+            work.permit.start().await
+        } else {
+            let started = account.unless_stopping(work.permit.start()).await;
+            started.ok_or(NotReady::GiveBack("the worker stops"))?
         };
         match started {
-            Err(_) => return Err(NotReady::GiveBack(Box::new(work), "the vendor refuses calls for now")),
+            Err(_) => return Err(NotReady::GiveBack("the vendor refuses calls for now")),
             Ok(late) if late <= LATE || change == CHANGES => break,
             Ok(_) => {
                 let acquire = account.limiter.acquire(work.permit.label, 1, work.lease.priority);
@@ -42,32 +47,32 @@ pub(super) async fn ready(mut work: Work, account: &Account) -> Result<Work, Not
                 {
                     Some(permit) => work.permit = permit,
                     None => {
-                        return Err(NotReady::GiveBack(Box::new(work), "no permit came in time"));
+                        return Err(NotReady::GiveBack("no permit came in time"));
                     }
                 }
             }
         }
     }
-    let work = lasting(work, account).await?;
+    lasting(work, account).await?;
     // Last, for the renewal above may have taken its time.
     if account.is_stopping() {
-        return Err(NotReady::GiveBack(Box::new(work), "the worker stops"));
+        return Err(NotReady::GiveBack("the worker stops"));
     }
     if account.holds.in_force(account.now()).is_some() {
-        return Err(NotReady::GiveBack(Box::new(work), "the account is on hold"));
+        return Err(NotReady::GiveBack("the account is on hold"));
     }
     if !work.permit.is_live() {
-        return Err(NotReady::GiveBack(Box::new(work), "the vendor refuses calls for now"));
+        return Err(NotReady::GiveBack("the vendor refuses calls for now"));
     }
-    Ok(work)
+    Ok(())
 }
 
 /// A vendor call can't be fenced: it starts only if the lease outlasts it, renewed where it has to be.
-async fn lasting(mut work: Work, account: &Account) -> Result<Work, NotReady> {
+async fn lasting(work: &mut Work, account: &Account) -> Result<(), NotReady> {
     let needed = account.provider.call_timeout() + CALL_GRACE;
     let left = |work: &Work| work.lasts_until.saturating_sub(account.boot.now());
-    if left(&work) > needed {
-        return Ok(work);
+    if left(work) > needed {
+        return Ok(());
     }
     let asked_at = account.boot.now();
     match account.store.renew(&mut work.lease, account.lease_ttl()).await {
@@ -75,12 +80,8 @@ async fn lasting(mut work: Work, account: &Account) -> Result<Work, NotReady> {
         Err(StoreError::LeaseLapsed(_)) => return Err(NotReady::Lapsed),
         Err(error) => {
             tracing::warn!(%error, "the lease could not be renewed before its call");
-            return Err(NotReady::GiveBack(Box::new(work), "its lease is too short for a call"));
+            return Err(NotReady::GiveBack("its lease is too short for a call"));
         }
     }
-    if left(&work) > needed {
-        Ok(work)
-    } else {
-        Err(NotReady::GiveBack(Box::new(work), "its lease is too short for a call"))
-    }
+    if left(work) > needed { Ok(()) } else { Err(NotReady::GiveBack("its lease is too short for a call")) }
 }

@@ -15,5 +15,6 @@ pub use driver::{Progress, ResolveError, Resolved, Resolver};
 pub use gate::{CallGate, GateClosed};
 pub(crate) use index::KeyIndex;
 pub use matcher::{Gathered, Matcher, Place};
+pub(crate) use policy::ruled_out;
 pub use policy::{Policy, judge};
 pub use way::{FEW, Missing, Way, after_first_page, after_listing, before_any_call};

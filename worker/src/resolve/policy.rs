@@ -17,27 +17,29 @@ pub struct Policy {
 /// to say.
 #[must_use]
 pub fn judge(provider: &dyn Provider, policy: &Policy, user: ResolvedUser, action: Action) -> Resolution {
-    let pattern = policy.protected.iter().find(|pattern| pattern.matches(&user));
-    if let Some(pattern) = pattern {
-        return settled(
-            Outcome::Protected,
-            pattern.as_str(),
-            format!("protected by the rule {pattern} of the account's configuration"),
-            Some(user),
-        );
+    match ruled_out(provider, policy, &user, action) {
+        Some((outcome, code, message)) => settled(outcome, &code, message, Some(user)),
+        None => Resolution::Change(user),
     }
-    if let Some(role) = provider.protected_role(&user) {
-        return settled(
-            Outcome::Protected,
-            role,
-            format!("the user is {role} of the account; the owner and admins are never changed"),
-            Some(user),
-        );
+}
+
+/// Why a user is not to be changed, whatever the vendor would say: outcome, code and message.
+pub(crate) fn ruled_out(
+    provider: &dyn Provider,
+    policy: &Policy,
+    user: &ResolvedUser,
+    action: Action,
+) -> Option<(Outcome, String, String)> {
+    if let Some(pattern) = policy.protected.iter().find(|pattern| pattern.matches(user)) {
+        let message = format!("protected by the rule {pattern} of the account's configuration");
+        return Some((Outcome::Protected, pattern.as_str().to_owned(), message));
     }
-    if let Some((code, message)) = provider.blocked(&user, action) {
-        return settled(Outcome::Rejected, code, message.to_owned(), Some(user));
+    if let Some(role) = provider.protected_role(user) {
+        let message = format!("the user is {role} of the account; the owner and admins are never changed");
+        return Some((Outcome::Protected, role.to_owned(), message));
     }
-    Resolution::Change(user)
+    let (code, message) = provider.blocked(user, action)?;
+    Some((Outcome::Rejected, code.to_owned(), message.to_owned()))
 }
 
 /// A request whose user the vendor does not know.

@@ -149,7 +149,7 @@ impl Workers<'_> {
                 !run.paused && !run.cancelled && run.phase == RunPhase::Admitted,
                 "not to be leased: {run:?}"
             );
-            for job in &lease.jobs {
+            for job in lease.jobs.iter() {
                 self.check_granted(&lease, job, &before).await;
             }
             self.held.push(Held { lease, lapses_at: now.after(ttl) });
@@ -161,7 +161,7 @@ impl Workers<'_> {
         let now = self.steps.now();
         let user = job.user.key();
         let in_flight =
-            self.held.iter().filter(|held| held.lapses_at > now).flat_map(|held| &held.lease.jobs);
+            self.held.iter().filter(|held| held.lapses_at > now).flat_map(|held| held.lease.jobs.iter());
         assert!(
             !in_flight.into_iter().any(|other| other.user.key() == user),
             "{user} is in flight twice: {lease:?}"

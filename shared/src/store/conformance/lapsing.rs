@@ -148,7 +148,7 @@ pub async fn all_jobs_of_a_lapsed_batch_run_again(fixture: &impl Fixture) {
     steps.lease(&LeaseAsk { batch: 200, ..ask("w1") }).await;
     steps.pass(TTL * 2).await;
     let again = steps.lease(&LeaseAsk { leases: 2, batch: 200, ..ask("w2") }).await;
-    let jobs: Vec<_> = again.leases.iter().flat_map(|lease| &lease.jobs).collect();
+    let jobs: Vec<_> = again.leases.iter().flat_map(|lease| lease.jobs.iter()).collect();
     assert_eq!(jobs.len(), 300);
     for job in jobs {
         assert_eq!((job.attempt, job.deaths), if job.seq < 200 { (2, 1) } else { (1, 0) }, "{job:?}");
@@ -169,7 +169,7 @@ pub async fn a_retry_after_a_lost_attempt_counts_on(fixture: &impl Fixture) {
     let lease = steps.lease_one("w2").await;
     let tried = super::samples::attempt(steps.now(), &worker("w2"), Verdict::Transient);
     steps.finish(lease, vec![retried(0, tried, steps.now())]).await;
-    let job = steps.lease_one("w2").await.jobs.remove(0);
+    let job = steps.lease_one("w2").await.jobs[0].clone();
     assert_eq!((job.attempt, job.deaths, job.may_have_applied), (3, 1, true));
 }
 

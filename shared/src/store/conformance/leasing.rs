@@ -51,7 +51,7 @@ pub async fn a_lease_holds_all_that_is_known_of_its_jobs(fixture: &impl Fixture)
         deaths: 0,
         first_attempt_at: None,
     };
-    assert_eq!(lease.jobs, [expected]);
+    assert_eq!(*lease.jobs, [expected]);
     assert_eq!(steps.status(&run).await.counters.leased, 1);
 }
 
@@ -241,7 +241,7 @@ pub async fn two_workers_that_lease_at_once_share_the_jobs(fixture: &impl Fixtur
         );
         let (one, other) = futures::future::join(steps.store.lease(&one), second.lease(&other)).await;
         for lease in one.unwrap().leases.into_iter().chain(other.unwrap().leases) {
-            for job in &lease.jobs {
+            for job in lease.jobs.iter() {
                 assert!(seen.insert(job.seq), "job {} is leased twice", job.seq);
             }
             steps.apply(lease).await;

@@ -78,7 +78,8 @@ pub async fn two_jobs_of_one_run_on_one_user_are_not_in_flight_at_once(fixture: 
     steps.resolve_except(&run, &BTreeMap::from([(1, same)])).await;
     steps.promote_all(&run).await;
     let mut leased = steps.lease(&LeaseAsk { leases: 3, batch: 3, ..ask("w1") }).await;
-    let jobs: Vec<u64> = leased.leases.iter().flat_map(|lease| &lease.jobs).map(|job| job.seq).collect();
+    let jobs: Vec<u64> =
+        leased.leases.iter().flat_map(|lease| lease.jobs.iter()).map(|job| job.seq).collect();
     assert_eq!(jobs, [0, 2]);
     for lease in leased.leases.drain(..) {
         steps.apply(lease).await;

@@ -237,7 +237,7 @@ impl<'f> Steps<'f> {
             assert_eq!((&lease.account, &lease.worker), (&ask.account, &ask.worker));
             assert_eq!((lease.granted_at, lease.ttl), (self.now(), ask.ttl));
             assert!(lease.jobs.is_sorted_by_key(|job| job.seq), "not in file order: {lease:?}");
-            for job in &lease.jobs {
+            for job in lease.jobs.iter() {
                 assert_eq!(job.request.action, lease.action, "another action: {lease:?}");
                 assert!(users.insert(job.user.key()), "one user is leased twice: {leased:?}");
                 assert!(job.attempt >= 1, "attempts are counted from 1: {job:?}");

@@ -317,7 +317,7 @@ pub async fn a_run_of_several_chunks_is_sealed_and_worked_whole(fixture: &impl F
     while seen < 1_203 {
         let ask = LeaseAsk { leases: 5, batch: 200, ..ask("w1") };
         for lease in steps.lease(&ask).await.leases {
-            for job in &lease.jobs {
+            for job in lease.jobs.iter() {
                 assert_eq!(job.seq, seen);
                 assert_eq!(job.request.user.as_str(), format!("user{seen}@corp.example"));
                 seen += 1;

@@ -163,26 +163,48 @@ fn read_leases(
     text: &str,
 ) -> Result<Vec<Lease>, StoreError> {
     let mut parts = text.split(record::LS);
-    let mut leases = Vec::with_capacity(ask.leases.min(CHUNK));
-    while let Some(head) = parts.next() {
+    let mut leases: Vec<Lease> = Vec::with_capacity(ask.leases.min(CHUNK));
+    // Most leases of a reply are of one run.
+    let mut last: Option<(&str, Head)> = None;
+    while let Some(text) = parts.next() {
+        let head = match &last {
+            Some((known, head)) if *known == text => head.clone(),
+            _ => Head::read(text)?,
+        };
+        last = Some((text, head.clone()));
         leases.push(read_lease(ask, granted_at, first + leases.len() as u64, head, &mut parts)?);
     }
     Ok(leases)
+}
+
+/// What a lease begins with.
+#[derive(Clone)]
+struct Head {
+    run: RunId,
+    priority: Priority,
+    jobs: usize,
+}
+
+impl Head {
+    fn read(text: &str) -> Result<Self, StoreError> {
+        let mut fields = text.split(record::FS);
+        let mut field = || fields.next().ok_or_else(|| reply::odd("a lease that is cut short"));
+        let run = field()?.parse().map_err(|_| reply::odd("a run id that is none"))?;
+        let rank: u8 = field()?.parse().map_err(|_| reply::odd("a rank that is no number"))?;
+        let priority = Priority::ALL.into_iter().find(|priority| priority.rank() == rank);
+        let jobs = field()?.parse().map_err(|_| reply::odd("a count that is no number"))?;
+        Ok(Self { run, priority: priority.ok_or_else(|| reply::odd("a priority that there is not"))?, jobs })
+    }
 }
 
 fn read_lease<'a>(
     ask: &LeaseAsk,
     granted_at: Timestamp,
     token: u64,
-    head: &str,
+    head: Head,
     parts: &mut impl Iterator<Item = &'a str>,
 ) -> Result<Lease, StoreError> {
-    let mut fields = head.split(record::FS);
-    let mut field = || fields.next().ok_or_else(|| reply::odd("a lease that is cut short"));
-    let run: RunId = field()?.parse().map_err(|_| reply::odd("a run id that is none"))?;
-    let rank: u8 = field()?.parse().map_err(|_| reply::odd("a rank that is no number"))?;
-    let priority = Priority::ALL.into_iter().find(|priority| priority.rank() == rank);
-    let count: usize = field()?.parse().map_err(|_| reply::odd("a count that is no number"))?;
+    let Head { run, priority, jobs: count } = head;
     let mut action = None;
     let mut leased = Vec::with_capacity(count.min(CHUNK));
     for _ in 0..count {
@@ -213,10 +235,10 @@ fn read_lease<'a>(
         account: ask.account.clone(),
         worker: ask.worker.clone(),
         run,
-        priority: priority.ok_or_else(|| reply::odd("a priority that there is not"))?,
+        priority,
         action: action.ok_or_else(|| reply::odd("a lease without jobs"))?,
         granted_at,
         ttl: ask.ttl,
-        jobs: leased,
+        jobs: leased.into(),
     })
 }

@@ -318,7 +318,7 @@ impl Grant<'_, '_> {
             action,
             granted_at: now,
             ttl: self.ask.ttl,
-            jobs,
+            jobs: jobs.into(),
         })
     }
 

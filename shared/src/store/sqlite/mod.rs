@@ -404,6 +404,6 @@ fn outline(lease: &Lease) -> Lease {
         action: lease.action,
         granted_at: lease.granted_at,
         ttl: lease.ttl,
-        jobs: Vec::new(),
+        jobs: Arc::default(),
     }
 }

@@ -1,6 +1,9 @@
 //! Leases: who is given which job, how a lease ends, and whose turn it is.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use usher_shared::{store::*, *};
 
@@ -184,7 +187,7 @@ impl State {
             action: job.request.action,
             granted_at: now,
             ttl: ask.ttl,
-            jobs: vec![LeasedJob {
+            jobs: Arc::new([LeasedJob {
                 seq,
                 request: job.request.clone(),
                 user,
@@ -193,7 +196,7 @@ impl State {
                 may_have_applied: job.may_have_applied,
                 deaths: job.deaths,
                 first_attempt_at: job.attempts.first().map(|attempt| attempt.began_at),
-            }],
+            }]),
         }
     }
 
