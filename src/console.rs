@@ -21,6 +21,14 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Characters on a line of the terminal that standard error goes to; 80 where it does not tell.
+pub fn width() -> usize {
+    rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| match size.ws_col {
+        0 => 80,
+        columns => columns.into(),
+    })
+}
+
 /// Asks a yes-or-no question; anything but yes is no. Without a terminal to ask, refuses and names `--yes`.
 ///
 /// `stdin_is_taken`: standard input holds the users, so the terminal itself is asked.

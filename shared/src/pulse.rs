@@ -16,7 +16,7 @@ pub struct Pulse {
     pub at: Timestamp,
     /// Leases that the worker holds: calls in flight, and those that wait for their start.
     pub in_flight: u64,
-    /// Each label that the worker makes calls under.
+    /// Each label that the worker makes calls under, that of changes first; none where the worker works no more.
     pub lanes: Vec<LanePulse>,
 }
 

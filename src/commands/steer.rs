@@ -9,7 +9,7 @@ use crate::{
     cli::{CancelArgs, RunArg},
     console,
     exit::{Exit, Failure, Outcome},
-    report::numbers::of,
+    report::numbers::{count, of},
     wiring::Context,
 };
 
@@ -22,7 +22,11 @@ pub async fn pause(context: &Context, args: &RunArg) -> Outcome {
         context.global.quiet,
         format_args!(
             "Run {} is paused: {} of {} done, {} in flight. Go on with `usher resume {}`.",
-            args.run, status.counters.finished, status.counters.total, status.counters.leased, args.run
+            args.run,
+            count(status.counters.finished),
+            count(status.counters.total),
+            count(status.counters.leased),
+            args.run
         ),
     );
     Ok(Exit::Success)

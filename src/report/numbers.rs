@@ -20,6 +20,11 @@ pub fn of(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// `never refused`, `refused 1 time`, `refused 12 times`
+pub fn times(what: &str, number: u64) -> String {
+    if number == 0 { format!("never {what}") } else { format!("{what} {}", of(number, "time")) }
+}
+
 /// `0.8 s`, `42 s`, `3 min 05 s`, `2 h 10 min`, `3 days 4 h`
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -45,6 +50,7 @@ mod tests {
     #[test]
     fn numbers_are_grouped_and_counted_things_agree_with_them() {
         assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([times("retried", 0), times("retried", 2)], ["never retried", "retried 2 times"]);
         assert_eq!([of(1, "user"), of(0, "user"), of(4000, "user")], ["1 user", "0 users", "4,000 users"]);
     }
 

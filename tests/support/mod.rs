@@ -70,6 +70,40 @@ impl Workplace {
         self.dir.path().join(name)
     }
 
+    /// The account's name.
+    pub fn account(&self) -> usher_shared::AccountName {
+        "zoom-main".parse().unwrap()
+    }
+
+    /// The store, opened beside the commands.
+    pub fn store(&self) -> usher_shared::store::SharedStore {
+        use usher_shared::{SystemClock, store};
+        match &self.redis {
+            Some(redis) => std::sync::Arc::new(
+                self.block_on(store::redis::RedisStore::connect(&redis.url(), None)).unwrap(),
+            ),
+            None => {
+                let path = self.path("data/usher.db");
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::sync::Arc::new(
+                    store::sqlite::SqliteStore::open(&path, std::sync::Arc::new(SystemClock)).unwrap(),
+                )
+            }
+        }
+    }
+
+    /// Waits for a future.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Puts these lines of the configuration in place of those.
+    pub fn configure(&self, instead_of: &str, lines: &str) {
+        let config = fs::read_to_string(self.path("usher.toml")).unwrap();
+        assert!(config.contains(instead_of), "{config}");
+        self.file("usher.toml", config.replace(instead_of, lines));
+    }
+
     /// Writes a file and returns its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 use usher_shared::{
-    Action, Priority,
+    Action, Priority, Timestamp,
     store::{Lease, LeaseAsk, Leased},
 };
 
@@ -15,8 +15,9 @@ use super::{
 use crate::{
     account::Account,
     backoff::Backoff,
-    execute::give_back_lease,
-    limiter::{HORIZON, Permit},
+    decide::quota_hold,
+    execute::{give_back_lease, hold_account},
+    limiter::{HORIZON, Parked, Permit},
     provider::{Call, Label},
 };
 
@@ -26,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const HELD: Duration = Duration::from_millis(500);
 /// The shortest wait between two questions that found nothing, after the first few.
 const NOTHING: Duration = Duration::from_millis(10);
+/// The same while only urgent jobs may be leased: what else is due keeps waking, and parking may last for hours.
+const NOTHING_URGENT: Duration = Duration::from_millis(100);
 /// The time between two tries at jobs that must run alone, while other work waits.
 const ALONE: Duration = Duration::from_secs(5);
 /// The same while nothing else is due.
@@ -43,6 +46,8 @@ pub(super) struct Feeder {
     /// Whether the last question got all it asked for. While there is work, permits are taken before jobs, so that no
     /// job waits here for one; while there may be none, jobs before permits, so that none is wasted.
     busy: bool,
+    /// Until when the rest of the day's quota is for urgent work alone.
+    urgent_only: Option<Timestamp>,
     /// Questions in a row that found nothing.
     nothing: u32,
     alone_tried: Option<Instant>,
@@ -51,10 +56,23 @@ pub(super) struct Feeder {
 /// The worker is to stop.
 struct Stopping;
 
+/// Why there are no permits.
+enum NoPermits {
+    Stopping,
+    /// The day's quota has none left; taken note of.
+    Parked,
+}
+
+impl From<Stopping> for NoPermits {
+    fn from(Stopping: Stopping) -> Self {
+        Self::Stopping
+    }
+}
+
 impl Feeder {
     pub fn new(account: Arc<Account>, out: mpsc::UnboundedSender<Work>) -> Self {
         let label = account.provider.label(Call::Apply(Action::Deactivate));
-        Self { account, out, label, busy: false, nothing: 0, alone_tried: None }
+        Self { account, out, label, busy: false, urgent_only: None, nothing: 0, alone_tried: None }
     }
 
     /// Leases until the worker is to stop. What a lease call brings after that is given back.
@@ -74,8 +92,18 @@ impl Feeder {
             }
             self.sleep(left.max(NOTHING)).await?;
         }
+        if self.urgent_only.is_some_and(|until| until <= account.now()) {
+            self.urgent_only = None;
+        }
         let permits = if self.busy {
-            self.acquire(self.label, free.min(self.handful())).await?
+            match self.acquire(self.label, free.min(self.handful())).await {
+                Ok(permits) => permits,
+                Err(NoPermits::Stopping) => return Err(Stopping),
+                Err(NoPermits::Parked) => {
+                    self.busy = false;
+                    return Ok(());
+                }
+            }
         } else {
             self.wait_out_pause().await?;
             vec![]
@@ -121,7 +149,7 @@ impl Feeder {
                 let wanted = leases.len() + 1;
                 match tokio::time::timeout(within, self.acquire(label, wanted)).await {
                     Ok(Ok(more)) => permits.extend(more),
-                    Ok(Err(Stopping)) | Err(_) => {
+                    Ok(Err(NoPermits::Stopping | NoPermits::Parked)) | Err(_) => {
                         leases.push_front(lease);
                         break;
                     }
@@ -181,7 +209,7 @@ impl Feeder {
             batch: account.provider.batch().max(1),
             ttl: account.lease_ttl(),
             only_run: account.only_run.clone(),
-            urgent_only: false,
+            urgent_only: self.urgent_only.is_some(),
             idle,
         };
         let mut failures = 0;
@@ -213,10 +241,25 @@ impl Feeder {
         }
     }
 
-    async fn acquire(&self, label: Label, n: usize) -> Result<Vec<Permit>, Stopping> {
+    async fn acquire(&mut self, label: Label, n: usize) -> Result<Vec<Permit>, NoPermits> {
         // Which job a permit will be for shows at the lease: the most urgent one there is then.
-        let acquire = self.account.limiter.acquire(label, n, Priority::Normal);
-        self.account.unless_stopping(acquire).await.ok_or(Stopping)
+        let priority = if self.urgent_only.is_some() { Priority::Urgent } else { Priority::Normal };
+        let acquire = self.account.limiter.acquire(label, n, priority);
+        let acquired = self.account.unless_stopping(acquire).await.ok_or(Stopping)?;
+        acquired.map_err(|parked| self.park(&parked))
+    }
+
+    /// Takes note of a day's quota that has no more calls: what is left is for urgent work, or the account is on hold.
+    fn park(&mut self, parked: &Parked) -> NoPermits {
+        let account = &self.account;
+        if parked.urgent_too {
+            self.urgent_only = None;
+            hold_account(account, &quota_hold(parked, account.now()));
+        } else if self.urgent_only.is_none() {
+            tracing::warn!(account = %account.name, "{parked}");
+            self.urgent_only = Some(parked.until);
+        }
+        NoPermits::Parked
     }
 
     async fn wait_out_pause(&self) -> Result<(), Stopping> {
@@ -249,7 +292,8 @@ impl Feeder {
         account.unless_stopping(work).await.ok_or(Stopping)?;
         // A store may come back early for no reason, and for work that is not ours (another run's, a paused one's).
         if self.nothing > 3 {
-            let left = NOTHING.min(at_most).saturating_sub(began.elapsed());
+            let least = if self.urgent_only.is_some() { NOTHING_URGENT } else { NOTHING };
+            let left = least.min(at_most).saturating_sub(began.elapsed());
             self.sleep(left).await?;
         }
         Ok(())
@@ -260,7 +304,7 @@ impl Feeder {
     }
 
     fn spacing(&self) -> Option<Duration> {
-        self.rate().and_then(crate::limiter::spacing)
+        self.rate().map(crate::limiter::period)
     }
 
     /// Leases held at once: one while the vendor is probed.

@@ -23,17 +23,21 @@ pub use vendor::{Step, Vendor};
 
 /// Tokio's time, virtual in these tests, as wall clock and boot clock.
 #[derive(Clone, Copy, Debug)]
-pub struct TokioClock(Instant);
+pub struct TokioClock(Instant, Timestamp);
 
 impl TokioClock {
     pub fn new() -> Self {
-        Self(Instant::now())
+        Self::beginning(Timestamp::from_millis(1_760_000_000_000))
+    }
+
+    pub fn beginning(at: Timestamp) -> Self {
+        Self(Instant::now(), at)
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_760_000_000_000).after(self.0.elapsed())
+        self.1.after(self.0.elapsed())
     }
 }
 

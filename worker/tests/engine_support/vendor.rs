@@ -50,6 +50,8 @@ type Script = Box<dyn Fn(&ResolvedUser, usize) -> Step + Send + Sync>;
 pub struct Vendor {
     script: Script,
     pub per_second: f64,
+    /// Calls that it allows in a UTC day.
+    pub per_day: Option<u64>,
     pub latency: Duration,
     pub call_timeout: Duration,
     /// So many users stand in its listing, named as [`super::users`] names them.
@@ -84,6 +86,7 @@ impl Vendor {
         Arc::new(Self {
             script: Box::new(script),
             per_second,
+            per_day: None,
             latency: Duration::from_millis(60),
             call_timeout: Duration::from_secs(10),
             listed: 0,
@@ -123,7 +126,8 @@ impl Vendor {
 #[async_trait]
 impl Provider for Vendor {
     fn rates(&self) -> Vec<Rate> {
-        vec![Rate { label: LIGHT, per_second: self.per_second, per_day: None }]
+        let per_day = self.per_day.map(|calls| DayQuota { calls, window: QuotaWindow::UtcDay });
+        vec![Rate { label: LIGHT, per_second: self.per_second, per_day }]
     }
 
     fn label(&self, call: Call) -> Label {

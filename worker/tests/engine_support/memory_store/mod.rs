@@ -43,6 +43,8 @@ pub struct MemoryStore {
     changed: Notify,
     clock: Box<dyn Clock>,
     pub asked: AtomicU64,
+    /// Pulses that were told.
+    pub told: AtomicU64,
     /// Answers that it can't be reached.
     pub away: AtomicBool,
 }
@@ -54,6 +56,7 @@ impl MemoryStore {
             changed: Notify::new(),
             clock: Box::new(clock),
             asked: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             away: AtomicBool::new(false),
         }
     }
@@ -323,6 +326,7 @@ impl Store for MemoryStore {
 
     async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
         self.up()?;
+        self.told.fetch_add(1, Ordering::SeqCst);
         self.state.lock().unwrap().fleet(&pulse.account).publish(pulse, self.clock.now());
         Ok(())
     }
