@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use futures::poll;
 use usher_shared::{
-    AccountName, Action, ManualClock, NewRun, Outcome, Priority, QuotaWindow, Request, ResolvedUser, RunId,
-    RunPhase, Status, Timestamp, UserState, Verdict, WorkerId,
-    store::{CHUNK, Idempotency, LeaseAsk, Resolution, Seal, Store, StoreError, sqlite::SqliteStore},
+    AccountName, Action, JobReport, ManualClock, NewRun, Outcome, Priority, QuotaWindow, Request,
+    ResolvedUser, RunId, RunPhase, Status, Then, Timestamp, UserState, Verdict, WorkerId,
+    store::{CHUNK, Idempotency, Lease, LeaseAsk, Resolution, Seal, Store, StoreError, sqlite::SqliteStore},
 };
 
 const TTL: Duration = Duration::from_secs(15);
@@ -307,4 +307,36 @@ async fn one_ask_passes_over_a_bounded_number_of_superseded_jobs() {
     }
     assert_eq!(superseded, [500, 1_000, 1_200, 1_200]);
     assert_eq!(store.run(&older).await.unwrap().unwrap().phase, RunPhase::Finished);
+}
+
+/// The counters of many finishes are written once: whoever reads them in the same commit must find them written, and a
+/// finish that is refused among them must leave no trace.
+#[tokio::test]
+async fn finishes_that_share_a_commit_with_a_cancel_leave_counters_that_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("usher.db")).unwrap();
+    let run = run_id(0);
+    queue(&store, &run, 60).await;
+    let mut leases = store.lease(&ask(50)).await.unwrap().leases;
+    let renamed = leases.pop().unwrap();
+    let stolen = Lease { worker: WorkerId::new("w2"), ..renamed };
+    let report = |seq| {
+        let then = Then::Finish { outcome: Outcome::Applied, code: None, message: None };
+        vec![JobReport { seq, attempt: None, throttled: 1, then }]
+    };
+    let refused = store.finish(stolen, report(49));
+    let cancelled = store.cancel(&run, CHUNK);
+    let finishes = leases.into_iter().map(|lease| {
+        let seq = lease.jobs[0].seq;
+        store.finish(lease, report(seq))
+    });
+    let (finished, refused, left) = futures::join!(futures::future::join_all(finishes), refused, cancelled);
+    assert!(finished.iter().all(Result::is_ok), "{finished:?}");
+    assert!(matches!(refused, Err(StoreError::LeaseLapsed(_))), "{refused:?}");
+    // What the cancel counted as left is in flight: the refused one at least, and finishes that came behind it.
+    assert!((1..=50).contains(&left.unwrap()));
+    let status = store.run(&run).await.unwrap().unwrap();
+    assert!(status.counters.add_up(), "{:?}", status.counters);
+    let (applied, ended) = (status.counters.of(Outcome::Applied), status.counters.of(Outcome::Cancelled));
+    assert_eq!((applied, ended, status.counters.leased, status.effort.throttled), (49, 10, 1, 49));
 }
