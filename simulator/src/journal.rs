@@ -91,7 +91,10 @@ mod tests {
         journal.ended(first, at(5), Ending::Status(200));
         assert_eq!(journal.lines()[0].ended_us, None);
         journal.ended(second, at(6), Ending::Lost);
-        assert_eq!((journal.lines()[0].ended_us, journal.lines()[0].ending.as_deref()), (Some(6), Some("lost")));
+        assert_eq!(
+            (journal.lines()[0].ended_us, journal.lines()[0].ending.as_deref()),
+            (Some(6), Some("lost"))
+        );
         assert_eq!(journal.lines().len(), 1);
     }
 }

@@ -182,7 +182,10 @@ mod tests {
         let arrived = caller.clock.now().as_micros();
         let ticket = caller.arrive(&call);
         let (_, said) = caller.control("GET", "/_control/calls", None);
-        assert_eq!((&said["calls"][0]["ending"], &said["calls"][0]["ended_us"]), (&Value::Null, &Value::Null));
+        assert_eq!(
+            (&said["calls"][0]["ending"], &said["calls"][0]["ended_us"]),
+            (&Value::Null, &Value::Null)
+        );
         caller.advance(60);
         caller.finish(&call, ticket);
         assert_eq!(caller.set_status(&user.email, "activate").0, 429);
