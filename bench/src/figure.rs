@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets::NOTHING};
+
+/// The figure of a case that has none.
+const FAILED: &str = "FAILED";
 
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +36,12 @@ impl Row {
     pub fn failed(case: impl Into<String>, why: &str) -> Self {
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
         let short: String = why.chars().take(300).collect();
-        Self { met: Some(false), note: short, ..Self::new(case, "failed") }
+        Self { note: short, ..Self::new(case, FAILED) }
+    }
+
+    /// Whether it is such a line.
+    pub fn has_failed(&self) -> bool {
+        self.figure == FAILED
     }
 
     /// With a goal.
@@ -66,22 +74,27 @@ impl Row {
     }
 }
 
+/// How many goals are met, or missed.
+pub fn count(rows: &[Row], met: Option<bool>) -> usize {
+    rows.iter().filter(|row| row.met == met).count()
+}
+
 /// The table as it is printed.
 pub fn printed(rows: &[Row]) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_preset(NOTHING)
+        .set_style(TableComponent::HeaderLines, '\u{2500}')
+        .set_style(TableComponent::MiddleHeaderIntersections, '\u{2500}')
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if table.width().is_none() {
-        table.set_width(150);
+        table.set_width(160);
     }
     table.set_header(["case", "figure", "goal", "met", "beside a peer"]);
     for row in rows {
-        table.add_row([
-            Cell::new(&row.case),
-            Cell::new(&row.figure),
-            Cell::new(&row.goal),
-            Cell::new(row.verdict()).set_alignment(CellAlignment::Center),
-            Cell::new(&row.peer),
-        ]);
+        let met = Cell::new(row.verdict()).set_alignment(CellAlignment::Center);
+        let [case, figure, goal, peer] = [&row.case, &row.figure, &row.goal, &row.peer].map(Cell::new);
+        table.add_row([case, figure, goal, met, peer]);
     }
     table.to_string()
 }

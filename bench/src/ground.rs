@@ -24,7 +24,7 @@ use usher_shared::{
 use usher_simulator::zoom::{JournalLine, Report, Settings, SimUser};
 
 use crate::{
-    process::{Process, output},
+    process::{Process, output, processor_time},
     redis_server::RedisServer,
 };
 
@@ -37,16 +37,6 @@ pub enum Kind {
     Redis,
 }
 
-impl Kind {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Redis => "Redis",
-        }
-    }
-}
-
 /// The directory in which the release binary and this program lie.
 pub fn build() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
@@ -56,7 +46,7 @@ pub fn build() -> Result<PathBuf> {
 /// A simulated Zoom in a process of its own.
 #[derive(Debug)]
 pub struct Simulator {
-    _process: Process,
+    process: Process,
     client: reqwest::Client,
     /// What stands for `https://api.zoom.us/v2`.
     pub base_url: String,
@@ -95,7 +85,7 @@ impl Simulator {
         };
         let host = base_url.strip_suffix("/v2").context("the simulator's address has another form")?;
         let (token_url, control) = (format!("{host}/oauth/token"), format!("{host}/_control"));
-        Ok(Self { _process: process, client: reqwest::Client::new(), token_url, control, base_url })
+        Ok(Self { process, client: reqwest::Client::new(), token_url, control, base_url })
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -130,6 +120,11 @@ impl Simulator {
             .into_iter()
             .filter_map(|user| Some((user.email.to_string(), user.id?.to_string())))
             .collect())
+    }
+
+    /// Processor time that it has used so far.
+    pub fn used(&self) -> Result<Duration> {
+        processor_time(self.process.id().context("the simulator has ended")?)
     }
 
     /// Waits until so many status calls have been let in.

@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     cases::{Bench, Case},
@@ -32,7 +33,7 @@ const END: &str = "<!-- end: written by bench/run -->";
 #[derive(Debug, Parser)]
 #[command(name = "bench/run", max_term_width = 110)]
 struct Args {
-    /// Only this case, or this group of cases (the word before the slash); may be given several times
+    /// Only this case, or the group of cases whose names begin so; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// List the cases, and stop
@@ -94,7 +95,7 @@ async fn bench(args: Args) -> Result<()> {
         let started = Instant::now();
         let found = tokio::select! {
             found = measure(case, &bench) => found,
-            stopped = tokio::signal::ctrl_c() => { stopped?; bail!("stopped") }
+            stopped = asked_to_stop() => { stopped?; bail!("stopped") }
         };
         for row in &found {
             println!(
@@ -108,9 +109,12 @@ async fn bench(args: Args) -> Result<()> {
     }
     beside_peers(&mut rows);
     println!("\n{}\n", figure::printed(&rows));
-    let missed = rows.iter().filter(|row| row.met == Some(false)).count();
-    let met = rows.iter().filter(|row| row.met == Some(true)).count();
-    println!("{met} goals met, {missed} missed, in {:.0} min.", began.elapsed().as_secs_f64() / 60.0);
+    let (met, missed) = (figure::count(&rows, Some(true)), figure::count(&rows, Some(false)));
+    let failed = match rows.iter().filter(|row| row.has_failed()).count() {
+        0 => String::new(),
+        n => format!(", {n} cases failed"),
+    };
+    println!("{met} goals met, {missed} missed{failed}, in {:.0} min.", began.elapsed().as_secs_f64() / 60.0);
     let whole = args.only.is_empty() && !args.quick;
     if whole || args.write {
         let shortened = if args.quick {
@@ -122,6 +126,16 @@ async fn bench(args: Args) -> Result<()> {
         let path = Path::new("BENCHMARKS.md");
         write_between(path, &format!("{list}{shortened}\n{}", figure::markdown(&rows)))?;
         println!("Written to {}.", path.display());
+    }
+    Ok(())
+}
+
+/// Ctrl-C, or SIGTERM: what a case has started must not stay behind.
+async fn asked_to_stop() -> Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = term.recv() => {}
     }
     Ok(())
 }
@@ -145,7 +159,7 @@ fn choose<'a>(cases: &'a [Case], args: &Args) -> Result<Vec<&'a Case>> {
 }
 
 fn is_named(case: &Case, name: &str) -> bool {
-    case.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    case.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '-']))
 }
 
 /// Runs a case to its end, or until it has taken too long. Whatever goes wrong is a line of the table.

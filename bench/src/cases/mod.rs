@@ -35,7 +35,7 @@ impl Bench {
 
 /// One case.
 pub struct Case {
-    /// Its name, for `--only`: the word before a slash stands for the whole group.
+    /// Its name, for `--only`: up to a slash or a hyphen it stands for the whole group.
     pub name: String,
     /// What it does.
     pub about: String,
@@ -103,7 +103,12 @@ pub fn all() -> Vec<Case> {
         400,
         store_alone::redis,
     ));
-    cases.push(case("store-sqlite", "the same on SQLite", 180, store_alone::sqlite));
+    cases.push(case(
+        "store-sqlite",
+        "a provider that answers at once, no limit, SQLite",
+        180,
+        store_alone::sqlite,
+    ));
     cases.push(case(
         "submit-redis",
         "a CSV of 1,000,000 rows into Redis; beside BullMQ's addBulk",

@@ -161,7 +161,7 @@ pub async fn script(bench: Bench) -> Result<Vec<Row>> {
     let (sim, file, users) = simulator(&bench, dir.path()).await?;
     let mut command = Command::new("node");
     let words = [&sim.base_url, &sim.token_url, &file];
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/script.mjs")).args(words);
+    command.arg("bench/peers/script.mjs").args(words);
     output("the script", &mut command).await?;
     let seen = Seen::of(&sim.journal().await?);
     ensure!(seen.let_in() == users, "the script changed {} of {users}", seen.let_in());
