@@ -14,6 +14,7 @@ use crate::{
         numbers::{count, of},
         table::printable,
     },
+    scene::Scene,
     wiring::{self, Context},
 };
 
@@ -41,12 +42,13 @@ pub async fn write_reports(
 pub async fn show(
     store: &SharedStore,
     run: &RunStatus,
+    scene: &Scene,
     json: bool,
     plan: Option<f64>,
     verification: Option<&Verification>,
     reports: &[PathBuf],
 ) -> Result<(), Failure> {
-    status::show(store, run, json, plan).await?;
+    status::show(store, run, scene, json, plan).await?;
     let mut text = String::new();
     if let Some(verification) = verification {
         text += &format!("\n{}", describe(verification));

@@ -1,15 +1,21 @@
 //! The `usher` command: deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows.
 
+mod activity;
 mod cli;
 mod commands;
 mod console;
 mod ending;
 mod exit;
+mod forecast;
+mod limits;
 mod logging;
+mod outlook;
 mod progress;
 mod report;
+mod scene;
 mod signals;
 mod submission;
+mod waits;
 mod wiring;
 mod work;
 

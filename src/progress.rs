@@ -10,8 +10,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use usher_shared::{RunState, RunStatus};
 
 use crate::{
+    activity::{Activity, Lane},
     console,
-    report::numbers::{count, duration, per_second},
+    forecast::{Day, Load},
+    report::{
+        moments::{date, ordinal},
+        numbers::{count, duration, of, per_second},
+    },
+    scene::Scene,
 };
 
 /// A line elsewhere than on a terminal comes this often.
@@ -27,7 +33,7 @@ pub struct Progress {
 
 enum Shape {
     Bar(ProgressBar),
-    Lines { last: Option<Instant>, said: String },
+    Lines { last: Option<Instant>, said: String, why: Option<&'static str> },
     Quiet,
 }
 
@@ -51,34 +57,48 @@ impl Progress {
             }
             Shape::Bar(bar)
         } else {
-            Shape::Lines { last: None, said: String::new() }
+            Shape::Lines { last: None, said: String::new(), why: None }
         };
         Self { shape, samples: VecDeque::new() }
     }
 
-    /// Shows this status. `waiting` says why nothing moves, where something is known to hold it up.
-    pub fn show(&mut self, status: &RunStatus, waiting: Option<&str>, now: Instant) {
-        let rate = self.rate(status.counters.finished, now);
-        let [pace, outcomes] = describe(status, rate, waiting);
+    /// Shows this status, and what goes on around it.
+    pub fn show(&mut self, status: &RunStatus, scene: &Scene, now: Instant) {
+        if !scene.waits.is_empty() {
+            // What is left is told by how fast it works when it works.
+            self.samples.clear();
+        }
+        let finished = self.rate(status.counters.finished, now);
+        let pace = pace(status, scene.activity.as_ref(), finished);
+        let left = left(status, scene, finished);
+        let outcomes = outcomes(status);
         match &mut self.shape {
             Shape::Quiet => {}
             Shape::Bar(bar) => {
                 bar.set_prefix(status.run.account.to_string());
                 bar.set_length(status.counters.total);
                 bar.set_position(status.counters.finished);
-                bar.set_message(format!("{pace}\n  {outcomes}"));
+                let waits = scene.waits.iter().map(|wait| format!("waiting: {}", scene.words(wait)));
+                let lines = [pace, outcomes].into_iter().chain(waits).filter(|line| !line.is_empty());
+                let lines: String = lines.map(|line| format!("\n  {line}")).collect();
+                bar.set_message(format!("{left}{lines}"));
             }
-            Shape::Lines { last, said } => {
-                let due = last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
-                let line = format!(
-                    "{} of {}  {pace}  {outcomes}",
-                    count(status.counters.finished),
-                    count(status.counters.total)
-                );
+            Shape::Lines { last, said, why } => {
+                let wait = scene.waits.first();
+                // A pause is told when it begins and when it ends: it may be shorter than the time between two lines.
+                let turned = *why != wait.map(|wait| wait.why);
+                let due = turned || last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
+                let waiting = wait.map(|wait| format!("waiting: {}", scene.words(wait))).unwrap_or_default();
+                let done = format!("{} of {}", count(status.counters.finished), count(status.counters.total));
+                let parts = [done, pace, left, waiting, outcomes];
+                let line =
+                    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>();
+                let line = line.join("  ");
                 if due && line != *said {
                     console::hint(false, format_args!("{}: {line}", status.run.account));
                     *last = Some(now);
                     *said = line;
+                    *why = wait.map(|wait| wait.why);
                 }
             }
         }
@@ -91,6 +111,7 @@ impl Progress {
         }
     }
 
+    /// Users a second who got their outcome.
     fn rate(&mut self, finished: u64, now: Instant) -> f64 {
         self.samples.push_back((now, finished));
         while self.samples.len() > 2 && now.duration_since(self.samples[1].0) >= RATE_OVER {
@@ -101,24 +122,67 @@ impl Progress {
     }
 }
 
-/// How fast it goes, or why it does not; and the outcomes so far.
-fn describe(status: &RunStatus, rate: f64, waiting: Option<&str>) -> [String; 2] {
-    let counters = &status.counters;
-    let mut pace = match status.state() {
-        RunState::Running => format!("{rate:.1}/s"),
-        state => state.to_string(),
-    };
-    let left = counters.total - counters.finished;
-    if status.state() == RunState::Running && rate > 0.1 && left > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
-        let left = Duration::from_secs_f64(left as f64 / rate);
-        pace += &format!("  {} left", duration(left));
+/// How fast it goes: the account's calls, as its workers tell them; the run's users, where nobody does.
+fn pace(status: &RunStatus, activity: Option<&Activity>, finished: f64) -> String {
+    let state = status.state();
+    let word = if state == RunState::Running { String::new() } else { state.to_string() };
+    let told = activity.filter(|activity| activity.workers > 0);
+    let mut parts = vec![word];
+    match (state, told) {
+        (RunState::Running, None) => parts.push(format!("{finished:.1} users/s")),
+        (RunState::Running, Some(activity)) => {
+            if let Some(lane) = activity.changes() {
+                parts.push(speed(lane));
+            }
+        }
+        (RunState::Resolving, Some(activity)) if activity.rate() > 0.0 => {
+            parts.push(format!("{:.1} calls/s", activity.rate()));
+        }
+        _ => {}
     }
-    let hold = status.hold.as_ref().map(|hold| hold.message.as_str());
-    if let Some(why) = waiting.or(hold) {
-        pace += &format!("  waiting: {why}");
+    if let Some(activity) = told.filter(|activity| activity.workers > 1) {
+        parts.push(of(activity.workers as u64, "worker"));
     }
-    let outcomes: Vec<String> =
-        counters.outcomes.iter().map(|(outcome, n)| format!("{} {outcome}", count(*n))).collect();
-    [pace, outcomes.join("  ")]
+    if status.effort.throttled > 0 {
+        parts.push(of(status.effort.throttled, "refusal"));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("  ")
+}
+
+/// `41.0 of 80 calls/s (at most 41.2 now: lowered after refusals)`
+pub fn speed(lane: &Lane) -> String {
+    let of = lane.plan.map(|plan| format!(" of {plan}")).unwrap_or_default();
+    let lowered =
+        lane.lowered().map(|allowed| format!(" (at most {allowed:.1} now: lowered after refusals)"));
+    format!("{:.1}{of} calls/s{}", lane.rate, lowered.unwrap_or_default())
+}
+
+/// `9.1 s left`, or the day on which it will be done where a day's quota decides.
+fn left(status: &RunStatus, scene: &Scene, finished: f64) -> String {
+    let left = status.counters.total - status.counters.finished;
+    if status.state() != RunState::Running || left == 0 {
+        return String::new();
+    }
+    let lane = scene.activity.as_ref().and_then(Activity::changes);
+    let day = lane.and_then(|lane| lane.day).map(|day| Day::of(&day, status.run.priority));
+    if let Some(day) = day.filter(|day| day.left() < left) {
+        let spacing =
+            lane.and_then(|lane| lane.allowed.or(lane.plan)).and_then(usher_worker::limiter::spacing);
+        let load = Load { calls: left, spacing: spacing.unwrap_or_default(), day: Some(day) };
+        return load.forecast(scene.now).map_or(String::new(), |forecast| {
+            format!("done on {}, the {} day", date(forecast.ends_at, &scene.zone), ordinal(forecast.days))
+        });
+    }
+    if finished <= 0.1 || !scene.waits.is_empty() {
+        return String::new();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+    let time = Duration::from_secs_f64(left as f64 / finished);
+    format!("{} left", duration(time))
+}
+
+fn outcomes(status: &RunStatus) -> String {
+    let outcomes = status.counters.outcomes.iter();
+    outcomes.map(|(outcome, n)| format!("{} {outcome}", count(*n))).collect::<Vec<_>>().join("  ")
 }

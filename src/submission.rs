@@ -16,16 +16,19 @@ use crate::{
     cli::Submission,
     console,
     exit::{Exit, Failure},
+    outlook::outlook,
     report::{numbers::of, table::printable},
     wiring::{self, Context},
 };
 
-/// Reads the file into the store, shows what it holds, asks, and makes it a run.
+/// Reads the file into the store, shows what it holds and how long it will take, asks, and makes it a run. `alone`: it will
+/// be worked alone, so that other runs are no matter.
 pub async fn submit(
     context: &Context,
     store: &SharedStore,
     address: &StoreAddress,
     asked: &Submission,
+    alone: bool,
 ) -> Result<Submitted, Failure> {
     let quiet = context.global.quiet;
     let (filled, notices) = fill(context, store, asked).await?;
@@ -74,6 +77,11 @@ pub async fn submit(
     };
     let contents = draft.contents().clone();
     console::hint(quiet, describe(&contents, asked, address));
+    let outlook =
+        outlook(&context.config, store, &asked.account, contents.requests, asked.priority, alone).await;
+    if let Some(outlook) = outlook {
+        console::hint(quiet, outlook);
+    }
     if !asked.yes
         && let Err(refused) = console::confirm("Go ahead?".to_owned(), is_stdin(&asked.file)).await
     {

@@ -11,7 +11,7 @@ use usher_shared::{
 use usher_worker::{
     AccountSetup, EngineConfig,
     limiter::LimiterFactory,
-    provider::{ProviderOptions, SharedProvider},
+    provider::{ProviderOptions, SharedProvider, Shelf, StoreShelf},
 };
 
 use crate::{
@@ -66,19 +66,27 @@ pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
     })
 }
 
-/// Sets up the provider of an account. Reads its secrets; makes no call.
+/// Sets up the provider of an account. Reads its secrets; makes no call. Its tokens are the fleet's where it has a shelf; else
+/// it gets its own.
 pub fn provider(
     config: &Config,
     name: &AccountName,
     account: &AccountConfig,
+    shelf: Option<Arc<dyn Shelf>>,
 ) -> Result<SharedProvider, Failure> {
     let options = ProviderOptions {
         call_timeout: Duration::from_secs_f64(config.worker.call_timeout_seconds),
         clock: clock(),
+        shelf,
         ..ProviderOptions::default()
     };
     usher_worker::provider::open(name, account, options)
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })
+}
+
+/// The fleet's tokens, as this worker takes them from a store and puts them there.
+pub fn shelf(store: &SharedStore, worker: WorkerId) -> Arc<dyn Shelf> {
+    StoreShelf::shared(store.clone(), worker)
 }
 
 /// Makes limiters: shared by all who work from one Redis, or of this process alone.

@@ -20,7 +20,8 @@ use crate::{
     console, ending,
     exit::{Exit, Failure},
     progress::Progress,
-    report::numbers::{count, duration, of},
+    report::numbers::{count, of},
+    scene::Observer,
     wiring::{self, Context},
 };
 
@@ -33,6 +34,12 @@ pub struct Ended {
     pub exit: Exit,
     /// What the directory says, where it was asked.
     pub verification: Option<Verification>,
+}
+
+/// How far the run has come, as it is shown meanwhile.
+struct Shown {
+    progress: Progress,
+    observer: Observer,
 }
 
 enum Stopped {
@@ -58,10 +65,12 @@ pub async fn to_its_end(
     let status = find(store, run).await?;
     let_go_on(store, &status).await?;
     let plan = plan(&provider);
-    let mut progress = Progress::new(&context.bars, context.global.quiet);
-    let (stopped, engine) =
-        work_or_follow(context, store, address, &status, &provider, &mut progress).await?;
-    progress.end();
+    let mut shown = Shown {
+        progress: Progress::new(&context.bars, context.global.quiet),
+        observer: Observer::of(store, address, &status),
+    };
+    let (stopped, engine) = work_or_follow(context, store, address, &status, &provider, &mut shown).await?;
+    shown.progress.end();
 
     let verification = match (&stopped, ending.verify) {
         (Stopped::Over, true) => {
@@ -78,7 +87,8 @@ pub async fn to_its_end(
     match stopped {
         Stopped::Over => {
             let reports = ending::write_reports(context, store, run).await?;
-            ending::show(store, &status, ending.json, plan, verification.as_ref(), &reports).await?;
+            let scene = shown.observer.look(&status, None).await;
+            ending::show(store, &status, &scene, ending.json, plan, verification.as_ref(), &reports).await?;
             let agrees = verification.as_ref().is_none_or(|found| found.disagreements.is_empty());
             let exit = if agrees { verdict(&status) } else { Exit::SomeFailed };
             Ok(Ended { exit, verification })
@@ -136,7 +146,7 @@ async fn work_or_follow(
     address: &StoreAddress,
     status: &RunStatus,
     provider: &SharedProvider,
-    progress: &mut Progress,
+    shown: &mut Shown,
 ) -> Result<(Stopped, Option<Engine>), Failure> {
     let run = &status.run.id;
     let mut told = false;
@@ -146,7 +156,7 @@ async fn work_or_follow(
         match Engine::start(config).await {
             Ok(engine) => {
                 let view = engine.views().pop();
-                let stopped = follow(context, store, run, progress, view, None).await?;
+                let stopped = follow(context, store, run, shown, view, None).await?;
                 if matches!(stopped, Some(Stopped::Interrupted)) {
                     // Others on this store must not go on with what a person has just stopped.
                     pause(store, run).await?;
@@ -161,8 +171,7 @@ async fn work_or_follow(
                         "Another usher works from this store; following. Should it end first, this one goes on by itself.",
                     );
                 }
-                let followed =
-                    follow(context, store, run, progress, None, Some(Duration::from_secs(1))).await?;
+                let followed = follow(context, store, run, shown, None, Some(Duration::from_secs(1))).await?;
                 if let Some(stopped) = followed {
                     if matches!(stopped, Stopped::Interrupted) {
                         pause(store, run).await?;
@@ -181,7 +190,7 @@ async fn follow(
     context: &Context,
     store: &SharedStore,
     run: &RunId,
-    progress: &mut Progress,
+    shown: &mut Shown,
     view: Option<watch::Receiver<AccountView>>,
     at_most: Option<Duration>,
 ) -> Result<Option<Stopped>, Failure> {
@@ -194,7 +203,8 @@ async fn follow(
         match store.run(run).await {
             Ok(Some(status)) => {
                 let view = view.as_ref().map(|view| view.borrow().clone());
-                progress.show(&status, waiting(view.as_ref()).as_deref(), Instant::now());
+                let scene = shown.observer.look(&status, view.as_ref().map(|view| &view.pulse)).await;
+                shown.progress.show(&status, &scene, Instant::now());
                 if status.phase.is_over() {
                     return Ok(Some(Stopped::Over));
                 }
@@ -222,11 +232,6 @@ async fn follow(
     }
 }
 
-fn waiting(view: Option<&AccountView>) -> Option<String> {
-    let paused = view?.paused_for.filter(|time| *time > Duration::from_secs(1))?;
-    Some(format!("the vendor refuses for its rate limit, {} more", duration(paused)))
-}
-
 async fn pause(store: &SharedStore, run: &RunId) -> Result<(), Failure> {
     match store.pause(run).await {
         // It was over before it could be paused.
@@ -242,7 +247,7 @@ pub async fn verify(
     provider: &SharedProvider,
     status: &RunStatus,
 ) -> Result<Verification, Failure> {
-    let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates());
+    let limiter = wiring::limiter(address)?.make(&status.run.account, &provider.rates(), store);
     let gate = PacedGate::new(limiter, provider.clone(), wiring::clock());
     verify_run(&**store, &**provider, &gate, &status.run.id)
         .await

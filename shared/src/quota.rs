@@ -37,6 +37,20 @@ pub struct Drawn {
     pub frees_at: Timestamp,
 }
 
+/// The least of a day's calls that are left for urgent work alone.
+const LEAST_KEPT: u64 = 20;
+/// One call in so many is left for urgent work: 2%.
+const ONE_KEPT_IN: u64 = 50;
+
+impl DayQuota {
+    /// The last calls of the day, which are for urgent work alone: 2% rounded up, at least 20, never more than there are.
+    /// A dismissal at 23:00 must not wait for midnight because a bulk run was there first.
+    #[must_use]
+    pub fn kept_for_urgent(self) -> u64 {
+        self.calls.div_ceil(ONE_KEPT_IN).max(LEAST_KEPT).min(self.calls)
+    }
+}
+
 const HOUR: i64 = 60 * 60 * 1000;
 const DAY: i64 = 24 * HOUR;
 
@@ -76,6 +90,14 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn the_last_fiftieth_of_a_day_and_at_least_twenty_calls_are_kept_for_urgent_work() {
+        for (calls, kept) in [(0, 0), (7, 7), (20, 20), (1_000, 20), (1_001, 21), (2_000, 40), (6_000, 120)] {
+            let quota = DayQuota { calls, window: QuotaWindow::UtcDay };
+            assert_eq!(quota.kept_for_urgent(), kept, "{calls}");
+        }
     }
 
     #[test]

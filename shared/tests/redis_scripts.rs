@@ -8,135 +8,35 @@ mod redis_support;
 use std::{collections::BTreeSet, sync::Arc};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use redis::{FromRedisValue, Value, aio::MultiplexedConnection};
+use redis::FromRedisValue;
 use redis_server::{Durability, RedisServer};
-use redis_support::*;
+use redis_support::{
+    raw::{FS, Raw, START},
+    *,
+};
 use usher_shared::{
     Clock, ManualClock, Priority, RunId, SnoozeReason, Then, Timestamp, Verdict,
-    store::{Lease, Store, StoreError, redis::RedisStore, redis::script},
+    store::{Lease, Store, StoreError, redis::RedisStore},
 };
-
-const START: i64 = 1_790_000_000_000;
-const FS: char = '\u{1f}';
-
-/// A connection that calls scripts by name on one account.
-struct Raw {
-    connection: MultiplexedConnection,
-    prefix: String,
-}
-
-impl Raw {
-    async fn of(server: &RedisServer, account: &str) -> Self {
-        let client = redis::Client::open(server.url(0)).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let load = redis::cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(script::library()).take();
-        let _: String = load.query_async(&mut connection).await.unwrap();
-        Self { connection, prefix: format!("usher:{{{account}}}") }
-    }
-
-    async fn script(&mut self, name: &str, now: i64, args: &[&str]) -> Value {
-        let function = script::ALL.iter().find(|script| script.name() == name).unwrap().function();
-        let mut call = redis::cmd("FCALL");
-        call.arg(function).arg(1).arg(&self.prefix).arg(now).arg(args);
-        call.query_async(&mut self.connection).await.unwrap()
-    }
-
-    /// A script's reply as texts, numbers included, lists within lists left out.
-    async fn call(&mut self, name: &str, now: i64, args: &[&str]) -> Vec<String> {
-        let reply = self.script(name, now, args).await;
-        let Value::Array(values) = reply else { panic!("{reply:?}") };
-        values.into_iter().filter_map(|value| String::from_redis_value(value).ok()).collect()
-    }
-
-    async fn get<T: FromRedisValue>(&mut self, command: &str, key: &str, args: &[&str]) -> T {
-        let key = format!("{}{key}", self.prefix);
-        redis::cmd(command).arg(key).arg(args).query_async(&mut self.connection).await.unwrap()
-    }
-
-    /// A sealed run of `n` requests.
-    async fn sealed(&mut self, run: &str, n: usize) {
-        assert_eq!(self.call("open", START, &[run, "1", "{}"]).await, ["0"]);
-        let requests: Vec<String> = (0..n).map(|i| format!("d{i}{FS}user{i}@corp.example")).collect();
-        let mut args = vec![run, "0"];
-        args.extend(requests.iter().map(String::as_str));
-        assert_eq!(self.call("append", START, &args).await, ["0"]);
-        let seal = [run, &n.to_string(), "{}", run, "digest", "1"];
-        assert_eq!(self.call("seal", START, &seal).await, ["0", ""]);
-    }
-
-    /// A run of `n` jobs in the queue.
-    async fn queued(&mut self, run: &str, n: usize) {
-        self.sealed(run, n).await;
-        let token = self.call("steward", START, &[run, "take", "w", "5000"]).await.remove(1);
-        for seq in (0..n).map(|seq| seq.to_string()) {
-            let change = format!("Cid{seq}{FS}{FS}={FS}a{FS}{FS}{FS}");
-            assert_eq!(self.call("resolve", START, &[run, &token, &seq, &change]).await, ["0"]);
-        }
-        assert_eq!(self.call("steward", START, &[run, "finish", &token, "0"]).await, ["0"]);
-        assert_eq!(self.call("admit", START, &[run]).await[0], "0");
-        assert_eq!(self.call("promote", START, &[run, "500"]).await, ["0", "0"]);
-    }
-
-    /// Leases one job at a time; the tokens.
-    async fn lease(&mut self, now: i64, leases: &str, ask: &str, answered: &str) -> Vec<String> {
-        let args = ["w", leases, "1", "15000", "", "0", "session", ask, answered];
-        let Value::Array(reply) = self.script("lease", now, &args).await else { panic!("no list") };
-        let token = |lease: &Value| {
-            let text = String::from_redis_value(lease.clone()).unwrap();
-            text.split('\u{1c}').next().unwrap().to_owned()
-        };
-        reply[4..].iter().map(token).collect()
-    }
-
-    /// A count of a run's packed state, by its place in lua/lib_runs.lua.
-    async fn counter(&mut self, run: &str, field: &str) -> u64 {
-        const COUNTS: [&str; 16] = [
-            "adm",
-            "total",
-            "next",
-            "appended",
-            "cursor",
-            "pending",
-            "queued",
-            "leased",
-            "done",
-            "dups",
-            "unresolved",
-            "attempts",
-            "calls",
-            "throttled",
-            "retries",
-            "lost",
-        ];
-        let state: Vec<u8> = self.get("HGET", &format!(":run:{run}"), &["state"]).await;
-        let at = match COUNTS.iter().position(|known| *known == field) {
-            Some(at) => 4 + 4 * at,
-            None => 4 + 16 * 4 + 4 * 8 + 4 * "ayrnpdusxeck".find(&field[2..]).unwrap(),
-        };
-        u64::from(u32::from_le_bytes(state[at..at + 4].try_into().unwrap()))
-    }
-
-    /// A run's phase, and whether it is paused and cancelled.
-    async fn steered(&mut self, run: &str) -> (char, bool, bool) {
-        let state: Vec<u8> = self.get("HGET", &format!(":run:{run}"), &["state"]).await;
-        (char::from(state[0]), state[2] == 1, state[3] == 1)
-    }
-}
 
 const RUN: &str = "20261120-k3f9zm";
 const OTHER: &str = "20261120-k3f9zn";
 
-/// One call, no 429, begun at 1 and ended at 88 ms; it may have reached the vendor. Packed, in bytes that are all text.
-const NUMBERS: &str = "\u{1}\0\0\0\0\0\0\0X\0\0\0\0\0\0\0\u{1}\0\0\0\0\0\0\0\u{1}";
-
-fn finish<'a>(
-    token: &'a str,
-    again: &'a str,
-    kind: &'a str,
-    head: &'a str,
-    attempt: &'a str,
-) -> Vec<&'a str> {
-    vec![token, RUN, again, "1", "0", kind, head, attempt, NUMBERS]
+/// A finish of the job at place 0: F, R or S. One call, no 429, begun at 1 and ended at 88 ms; it may have reached the
+/// vendor.
+fn finish(member: &str, again: u8, kind: char, head: &str, attempt: &str) -> Vec<Vec<u8>> {
+    let (due, text) = match (kind, attempt) {
+        ('F', "") => (0, head.to_owned()),
+        ('F', _) => (0, format!("{head}{FS}{attempt}")),
+        _ => (head.parse().unwrap(), attempt.to_owned()),
+    };
+    let mut packed = vec!["FRS".find(kind).unwrap() as u8, u8::from(!attempt.is_empty()), 1];
+    packed.extend(0_u32.to_le_bytes());
+    for moment in [due, 1, 88_i64] {
+        packed.extend(moment.to_le_bytes());
+    }
+    packed.extend([1_u32.to_le_bytes(), [0; 4]].concat());
+    vec![member.into(), vec![again, 1, 0], packed, text.into()]
 }
 
 #[tokio::test]
@@ -177,7 +77,15 @@ async fn every_refusal_has_its_code() {
     assert_eq!(raw.call("steward", START, &[RUN, "finish", &token, "0"]).await, ["1", "2"]);
     assert_eq!(raw.call("steward", START + 1000, &[RUN, "renew", &token, "1000"]).await, ["-1"]);
     assert_eq!(raw.call("renew", START, &["99", "1000"]).await, ["-1"]);
-    assert_eq!(raw.call("finish", START, &finish("99", "0", "F", "a\u{1f}\u{1f}", "")).await, ["-1"]);
+    assert_eq!(
+        raw.call(
+            "finish",
+            START,
+            &finish(&format!("{RUN}{FS}0{FS}99{FS}1{FS}w"), 0, 'F', "a\u{1f}\u{1f}", "")
+        )
+        .await,
+        ["-1"]
+    );
     assert_eq!(raw.call("hold", START, &["", ""]).await, ["1"]);
 }
 
@@ -189,18 +97,18 @@ async fn a_finish_that_is_sent_again_is_recognised_and_counted_once() {
     let attempt = format!("{START}{FS}87{FS}1{FS}{FS}X{FS}{FS}w");
     let due = (START + 1000).to_string();
     let token = raw.lease(START, "1", "1", "0").await.remove(0);
-    assert_eq!(raw.call("finish", START, &finish(&token, "0", "R", &due, &attempt)).await, ["0"]);
+    assert_eq!(raw.call("finish", START, &finish(&token, 0, 'R', &due, &attempt)).await, ["0"]);
     // Sent for the first time, it is late; sent again, the ledger shows that it was written.
-    assert_eq!(raw.call("finish", START, &finish(&token, "0", "R", &due, &attempt)).await, ["-1"]);
-    assert_eq!(raw.call("finish", START, &finish(&token, "1", "R", &due, &attempt)).await, ["0"]);
+    assert_eq!(raw.call("finish", START, &finish(&token, 0, 'R', &due, &attempt)).await, ["-1"]);
+    assert_eq!(raw.call("finish", START, &finish(&token, 1, 'R', &due, &attempt)).await, ["0"]);
     let token = raw.lease(START + 1000, "1", "2", "1").await.remove(0);
     let done = format!("a{FS}{FS}");
     let last = attempt.replace(&START.to_string(), &(START + 1000).to_string());
-    for again in ["0", "1", "1"] {
-        assert_eq!(raw.call("finish", START + 1001, &finish(&token, again, "F", &done, &last)).await, ["0"]);
+    for again in [0, 1, 1] {
+        assert_eq!(raw.call("finish", START + 1001, &finish(&token, again, 'F', &done, &last)).await, ["0"]);
     }
     let other = format!("r{FS}{FS}");
-    assert_eq!(raw.call("finish", START + 1001, &finish(&token, "1", "F", &other, "")).await, ["-1"]);
+    assert_eq!(raw.call("finish", START + 1001, &finish(&token, 1, 'F', &other, "")).await, ["-1"]);
     let counted = [("attempts", 2), ("calls", 2), ("retries", 1), ("done", 1), ("o:a", 1), ("leased", 0)];
     for (field, expected) in counted {
         assert_eq!(raw.counter(RUN, field).await, expected, "{field}");
@@ -217,9 +125,9 @@ async fn a_finish_that_a_lapse_overtook_stays_refused() {
     let attempt = format!("{START}{FS}87{FS}1{FS}{FS}A{FS}{FS}w");
     let done = format!("a{FS}{FS}");
     let late = START + 15_000;
-    assert_eq!(raw.call("finish", late, &finish(&token, "1", "F", &done, &attempt)).await, ["-1"]);
+    assert_eq!(raw.call("finish", late, &finish(&token, 1, 'F', &done, &attempt)).await, ["-1"]);
     assert_eq!(raw.lease(late, "1", "2", "1").await.len(), 1, "reclaimed, and leased again");
-    assert_eq!(raw.call("finish", late, &finish(&token, "1", "F", &done, &attempt)).await, ["-1"]);
+    assert_eq!(raw.call("finish", late, &finish(&token, 1, 'F', &done, &attempt)).await, ["-1"]);
     assert_eq!((raw.counter(RUN, "lost").await, raw.counter(RUN, "done").await), (1, 0));
 }
 
@@ -235,7 +143,7 @@ async fn an_ask_that_arrives_after_a_later_one_grants_nothing() {
     let lost = raw.lease(START, "2", "8", "7").await;
     assert_eq!(raw.lease(START, "9", "9", "7").await.len(), 4);
     let done = format!("a{FS}{FS}");
-    assert_eq!(raw.call("finish", START, &finish(&lost[0], "0", "F", &done, "")).await, ["-1"]);
+    assert_eq!(raw.call("finish", START, &finish(&lost[0], 0, 'F', &done, "")).await, ["-1"]);
     assert_eq!((raw.counter(RUN, "leased").await, raw.counter(RUN, "lost").await), (5, 0));
 }
 
@@ -295,12 +203,10 @@ async fn check(raw: &mut Raw, runs: &[RunId]) {
         leased_in_all += raw.counter(run.as_str(), "leased").await;
         check_offers(raw, run, &key).await;
     }
-    let held: Vec<String> = raw.get("HVALS", ":held", &[]).await;
-    let jobs: usize = held.iter().map(|held| held.rsplit(FS).next().unwrap().split(',').count()).sum();
-    assert_eq!(jobs as u64, leased_in_all, "held jobs");
+    let leases: Vec<String> = raw.get("ZRANGEBYSCORE", ":leases", &["-inf", "(inf"]).await;
+    let jobs: usize = leases.iter().map(|lease| lease.split(FS).nth(1).unwrap().split(',').count()).sum();
+    assert_eq!(jobs as u64, leased_in_all, "leased jobs");
     assert_eq!(raw.get::<u64>("SCARD", ":busy", &[]).await, leased_in_all, "busy users");
-    let leases: u64 = raw.get("ZCOUNT", ":leases", &["-inf", "(inf"]).await;
-    assert_eq!(leases, held.len() as u64, "leases");
 }
 
 /// Sees that a run that may be leased is found where `lease` looks for it, and one that may not is not.

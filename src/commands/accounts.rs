@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use usher_shared::{AccountName, Verdict, config::AccountConfig};
-use usher_worker::provider::{Access, Page, Reply, SharedProvider};
+use usher_worker::provider::{Access, Page, Rate, Reply, SharedProvider};
 
 use crate::{
     console,
     exit::{Exit, Failure, Outcome},
+    limits,
     report::{numbers::count, table::printable},
     wiring::{self, Context},
 };
@@ -26,8 +27,9 @@ pub async fn check(context: &Context, name: Option<&AccountName>) -> Outcome {
     }
     let mut worst = Exit::Success;
     for (name, account) in accounts {
-        let found = match wiring::provider(&context.config, name, account) {
-            Ok(provider) => look(&provider).await,
+        // Without the fleet's shelf: a token that lies there says nothing about the credentials that are configured here.
+        let found = match wiring::provider(&context.config, name, account, None) {
+            Ok(provider) => look(context, name, &provider).await,
             Err(Failure { exit, error }) => Found { exit, text: format!("  {error}\n") },
         };
         console::print(&format!("{name} ({})\n{}", account.provider(), found.text))?;
@@ -41,14 +43,14 @@ struct Found {
     text: String,
 }
 
-async fn look(provider: &SharedProvider) -> Found {
+async fn look(context: &Context, name: &AccountName, provider: &SharedProvider) -> Found {
     let access = match provider.access().await {
         Ok(access) => access,
         Err(reply) => return failed("no token", &reply),
     };
     let mut found = scopes(&access);
     for rate in provider.rates() {
-        let a_day = rate.per_day.map(|day| format!(", {} a day", count(day.calls))).unwrap_or_default();
+        let a_day = a_day(context, name, &rate).await;
         // Writing into a String can't fail.
         let _ = writeln!(found.text, "  {:<11} {} calls a second{a_day}", rate.label, rate.per_second);
     }
@@ -71,6 +73,27 @@ async fn look(provider: &SharedProvider) -> Found {
         }
     }
     found
+}
+
+/// `, 6,000 a day: 1,200 used today, the last 120 are for urgent work`
+async fn a_day(context: &Context, name: &AccountName, rate: &Rate) -> String {
+    let Some(quota) = rate.per_day else { return String::new() };
+    let used = match used(context, name, rate).await {
+        Ok(used) => format!("{} used today", count(used)),
+        Err(error) => format!("what is used today is not known ({})", printable(&error.error.to_string())),
+    };
+    let kept = count(quota.kept_for_urgent());
+    format!(", {} a day: {used}, the last {kept} are for urgent work", count(quota.calls))
+}
+
+/// Calls of the day that usher itself has drawn.
+async fn used(context: &Context, name: &AccountName, rate: &Rate) -> Result<u64, Failure> {
+    let address = context.config.store_address(context.global.store.clone())?;
+    if !limits::exists(&address) {
+        return Ok(0);
+    }
+    let store = wiring::open(&address).await?;
+    Ok(limits::day(&store, name, rate).await?.map_or(0, |day| day.drawn.used))
 }
 
 fn scopes(access: &Access) -> Found {

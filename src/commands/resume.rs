@@ -1,6 +1,6 @@
 //! `usher resume`: goes on with a paused or interrupted run.
 
-use usher_shared::{RunStatus, config::StoreAddress, store::SharedStore};
+use usher_shared::{RunId, RunStatus, config::StoreAddress, store::SharedStore};
 
 use super::{
     status::{line, unfinished},
@@ -10,6 +10,7 @@ use crate::{
     cli::ResumeArgs,
     console,
     exit::{Exit, Failure, Outcome},
+    scene::Observer,
     wiring::{self, Context},
     work,
 };
@@ -37,11 +38,34 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
             }
         };
         console::hint(context.global.quiet, format_args!("Run {run} is resumed: {who}."));
+        tell_what_stands(context, &store, &address, run).await?;
         return Ok(Exit::Success);
     }
     let name = &status.run.account;
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?)?;
+    let shelf = wiring::shelf(&store, wiring::worker_id(None));
+    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
+    work::let_go_on(&store, &status).await?;
+    tell_what_stands(context, &store, &address, run).await?;
     Ok(work::to_its_end(context, &store, &address, run, provider, &args.ending).await?.exit)
+}
+
+/// What a resume does not lift: a pause that the vendor asked for, a quota that is used up, a hold that ends by itself. It
+/// would only be refused again.
+async fn tell_what_stands(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    run: &RunId,
+) -> Result<(), Failure> {
+    let status = find(store, run).await?;
+    let scene = Observer::of(store, address, &status).look(&status, None).await;
+    for wait in scene.waits.iter().filter(|wait| wait.until.is_some()) {
+        console::hint(
+            context.global.quiet,
+            format_args!("What a resume does not lift still stands: {}.", scene.words(wait)),
+        );
+    }
+    Ok(())
 }
 
 /// The run that can only be meant; where there are several, they are named.

@@ -29,10 +29,11 @@ pub async fn run(context: &Context, args: &RunArgs) -> Outcome {
 /// Submits, works until the run is over, and reports.
 pub async fn carry_out(context: &Context, order: &Order) -> Result<Ended, Failure> {
     let name = &order.submission.account;
-    // Before anything is enqueued: a secret that can't be read should not leave a run behind.
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?)?;
     let (store, address) = context.open_store().await?;
-    let submitted = submission::submit(context, &store, &address, &order.submission).await?;
+    // Before anything is enqueued: a secret that can't be read should not leave a run behind.
+    let shelf = wiring::shelf(&store, wiring::worker_id(None));
+    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
+    let submitted = submission::submit(context, &store, &address, &order.submission, true).await?;
     name_others(context, &store, submitted.run()).await?;
     work::to_its_end(context, &store, &address, submitted.run(), provider, &order.ending).await
 }

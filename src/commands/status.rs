@@ -5,19 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use usher_shared::{RunId, RunStatus, store::SharedStore};
+use usher_shared::{AccountName, RunId, RunStatus, config::StoreAddress, store::SharedStore};
 
 use super::steer::find;
 use crate::{
+    activity::Activity,
     cli::StatusArgs,
     console,
     exit::{Exit, Failure, Outcome},
-    progress::Progress,
+    limits,
+    progress::{Progress, speed},
     report::{
         json::StatusView,
         numbers::{count, of},
-        summary::{Failures, summary},
+        summary::{Told, summary},
     },
+    scene::{Observer, Scene},
     wiring::Context,
 };
 
@@ -27,28 +30,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let Some(run) = &args.run else {
-        if args.watch && watch_all(context, &store).await? {
+        if args.watch && watch_all(context, &store, &address).await? {
             return Ok(Exit::Interrupted);
         }
-        let unfinished = unfinished(&store).await?;
-        if args.json {
-            let views: Vec<StatusView<'_>> = unfinished.iter().map(StatusView::from).collect();
-            let text = serde_json::to_string_pretty(&views).map_err(std::io::Error::from)?;
-            console::print(&format!("{text}\n"))?;
-        } else if unfinished.is_empty() {
-            console::print(&format!("Nothing is unfinished in {address}.\n"))?;
-        } else {
-            for status in &unfinished {
-                console::print(&line(status))?;
-            }
-        }
-        return Ok(Exit::Success);
+        return show_unfinished(&store, &address, args.json).await;
     };
     let mut status = find(&store, run).await?;
+    let mut observer = Observer::of(&store, &address, &status);
     if args.watch {
         let mut progress = Progress::new(&context.bars, context.global.quiet);
         while !status.phase.is_over() {
-            progress.show(&status, None, Instant::now());
+            progress.show(&status, &observer.look(&status, None).await, Instant::now());
             if pause_or_stop(context).await {
                 progress.end();
                 return Ok(Exit::Interrupted);
@@ -57,13 +49,63 @@ pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
         }
         progress.end();
     }
-    show(&store, &status, args.json, None).await?;
+    let scene = observer.look(&status, None).await;
+    let plan = plan(context, &status, &scene);
+    show(&store, &status, &scene, args.json, plan).await?;
     Ok(if args.watch { verdict(&status) } else { Exit::Success })
 }
 
+/// The plan's calls a second for changes: as configured here, or as its workers tell.
+fn plan(context: &Context, status: &RunStatus, scene: &Scene) -> Option<f64> {
+    let configured = limits::of_changes(&context.config, &status.run.account).map(|rate| rate.per_second);
+    let lane = scene.activity.as_ref().and_then(Activity::changes);
+    configured.or_else(|| lane.and_then(|lane| lane.plan))
+}
+
+async fn show_unfinished(store: &SharedStore, address: &StoreAddress, json: bool) -> Outcome {
+    let unfinished = unfinished(store).await?;
+    let mut observers = Observers::new(store, address);
+    let mut scenes = Vec::new();
+    for status in &unfinished {
+        scenes.push(observers.look(status).await);
+    }
+    if json {
+        let views: Vec<StatusView<'_>> =
+            unfinished.iter().zip(&scenes).map(|(status, scene)| StatusView::with(status, scene)).collect();
+        let text = serde_json::to_string_pretty(&views).map_err(std::io::Error::from)?;
+        console::print(&format!("{text}\n"))?;
+    } else if unfinished.is_empty() {
+        console::print(&format!("Nothing is unfinished in {address}.\n"))?;
+    } else {
+        for (status, scene) in unfinished.iter().zip(&scenes) {
+            console::print(&format!("{}{}", line(status), around(scene)))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What goes on around the runs of several accounts.
+struct Observers<'a> {
+    store: &'a SharedStore,
+    address: &'a StoreAddress,
+    accounts: BTreeMap<AccountName, Observer>,
+}
+
+impl<'a> Observers<'a> {
+    fn new(store: &'a SharedStore, address: &'a StoreAddress) -> Self {
+        Self { store, address, accounts: BTreeMap::new() }
+    }
+
+    async fn look(&mut self, status: &RunStatus) -> Scene {
+        let new = || Observer::of(self.store, self.address, status);
+        self.accounts.entry(status.run.account.clone()).or_insert_with(new).look(status, None).await
+    }
+}
+
 /// Shows every unfinished run until none is left; `true` where it was asked to stop first.
-async fn watch_all(context: &Context, store: &SharedStore) -> Result<bool, Failure> {
+async fn watch_all(context: &Context, store: &SharedStore, address: &StoreAddress) -> Result<bool, Failure> {
     let mut shown: BTreeMap<RunId, Progress> = BTreeMap::new();
+    let mut observers = Observers::new(store, address);
     loop {
         let unfinished = unfinished(store).await?;
         shown.retain(|run, progress| {
@@ -74,10 +116,11 @@ async fn watch_all(context: &Context, store: &SharedStore) -> Result<bool, Failu
             goes_on
         });
         for status in &unfinished {
+            let scene = observers.look(status).await;
             shown
                 .entry(status.run.id.clone())
                 .or_insert_with(|| Progress::new(&context.bars, context.global.quiet))
-                .show(status, None, Instant::now());
+                .show(status, &scene, Instant::now());
         }
         if unfinished.is_empty() || pause_or_stop(context).await {
             shown.values_mut().for_each(Progress::end);
@@ -103,28 +146,65 @@ pub async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> 
 }
 
 /// Prints a status: as JSON, or for people.
-pub async fn show(store: &SharedStore, status: &RunStatus, json: bool, plan: Option<f64>) -> Outcome {
+pub async fn show(
+    store: &SharedStore,
+    status: &RunStatus,
+    scene: &Scene,
+    json: bool,
+    plan: Option<f64>,
+) -> Outcome {
     if json {
-        let text = serde_json::to_string_pretty(&StatusView::from(status)).map_err(std::io::Error::from)?;
+        let view = StatusView::with(status, scene);
+        let text = serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?;
         console::print(&format!("{text}\n"))?;
     } else {
-        let failures = Failures::of(store, &status.run.id).await?;
-        console::print(&summary(status, &failures, plan))?;
+        let told = Told::of(store, &status.run.id, plan).await?;
+        console::print(&summary(status, &told, plan))?;
         if !status.phase.is_over() {
             let counters = &status.counters;
             let waiting = counters.total - counters.finished - counters.leased;
             console::print(&format!(
-                "Still to do: {}, {} in flight.\n",
+                "Still to do: {}, {} in flight.\n{}",
                 of(waiting, "user"),
-                count(counters.leased)
+                count(counters.leased),
+                around(scene),
             ))?;
-            if let Some(hold) = &status.hold {
-                let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
-                console::print(&format!("The account is on hold{until}: {}\n", hold.message))?;
-            }
         }
     }
     Ok(Exit::Success)
+}
+
+/// What goes on in the account, and why the run waits: a line each.
+fn around(scene: &Scene) -> String {
+    let mut text = String::new();
+    if let Some(activity) = scene.activity.as_ref().filter(|activity| activity.workers > 0) {
+        let changes = activity.changes().map(|lane| lane.label.clone());
+        let busy =
+            activity.lanes.iter().filter(|lane| lane.rate > 0.0 || Some(&lane.label) == changes.as_ref());
+        let speeds: Vec<String> = busy.map(|lane| format!("{} ({})", speed(lane), lane.label)).collect();
+        let refusals = activity.lanes.iter().map(|lane| lane.refusals).sum();
+        text += &format!(
+            "Now: {}; {} at work, {} since they began.\n",
+            speeds.join(", "),
+            of(activity.workers as u64, "worker"),
+            of(refusals, "refusal"),
+        );
+        for lane in &activity.lanes {
+            if let Some(day) = lane.day {
+                text += &format!(
+                    "Today: {} of {} ({}), the last {} for urgent work alone.\n",
+                    count(day.drawn.used),
+                    of(day.calls, "call"),
+                    lane.label,
+                    count(day.urgent_only),
+                );
+            }
+        }
+    }
+    for wait in &scene.waits {
+        text += &format!("Waiting: {}.\n", scene.words(wait));
+    }
+    text
 }
 
 /// The exit code that a run's outcomes deserve.
@@ -136,9 +216,8 @@ pub fn verdict(status: &RunStatus) -> Exit {
 
 /// A run on one line.
 pub fn line(status: &RunStatus) -> String {
-    let hold = status.hold.as_ref().map(|hold| format!("  ({})", hold.message)).unwrap_or_default();
     format!(
-        "{}  {}  {}  {}  {} of {} done{hold}\n",
+        "{}  {}  {}  {}  {} of {} done\n",
         status.run.id,
         status.run.account,
         status.action_word(),

@@ -15,7 +15,7 @@ pub async fn submit(context: &Context, args: &SubmitArgs) -> Outcome {
         context.config.account(&args.submission.account)?;
     }
     let (store, address) = context.open_store().await?;
-    let submitted = submission::submit(context, &store, &address, &args.submission).await?;
+    let submitted = submission::submit(context, &store, &address, &args.submission, false).await?;
     console::print(&format!("{}\n", submitted.run()))?;
     if args.ending.verify {
         console::hint(

@@ -20,7 +20,8 @@ pub async fn verify(context: &Context, args: &RunArg) -> Outcome {
         ));
     }
     let name = &status.run.account;
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?)?;
+    let shelf = wiring::shelf(&store, wiring::worker_id(None));
+    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
     let verification = work::verify(&store, &address, &provider, &status).await?;
     console::print(&ending::describe(&verification))?;
     Ok(if verification.disagreements.is_empty() { Exit::Success } else { Exit::SomeFailed })

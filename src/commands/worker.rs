@@ -23,15 +23,16 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
             format!("{} has no accounts to work: add [accounts.NAME], as the README shows", config.place()),
         ));
     }
+    let (store, address) = context.open_store().await?;
+    let worker = wiring::worker_id(args.name.as_deref());
     let mut accounts = Vec::new();
     for name in &names {
-        let provider = wiring::provider(config, name, config.account(name)?)?;
+        let shelf = wiring::shelf(&store, worker.clone());
+        let provider = wiring::provider(config, name, config.account(name)?, Some(shelf))?;
         accounts.push(wiring::account(config, name, &provider)?);
     }
-    let (store, address) = context.open_store().await?;
     let mut engine = wiring::engine(context, &store, &address, accounts, None)?;
-    engine.worker = wiring::worker_id(args.name.as_deref());
-    let worker = engine.worker.clone();
+    engine.worker = worker.clone();
     let engine = match Engine::start(engine).await {
         Ok(engine) => engine,
         Err(EngineError::Store(error)) => return Err(error.into()),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use usher_shared::{Outcome, OutcomeRow, RunStatus, Timestamp};
 
 use super::Rows;
-use crate::exit::Failure;
+use crate::{activity::Lane, exit::Failure, scene::Scene};
 
 /// A run, as `status --json` and `runs --json` show it.
 #[derive(Debug, Serialize)]
@@ -37,6 +37,59 @@ pub struct StatusView<'a> {
     last_attempt_at: Option<String>,
     finished_at: Option<String>,
     hold: Option<HoldView<'a>>,
+    /// What goes on; left out where nobody looked (`runs --json`).
+    #[serde(flatten)]
+    scene: Option<SceneView<'a>>,
+}
+
+/// What goes on around a run that is not over.
+#[derive(Debug, Serialize)]
+struct SceneView<'a> {
+    /// What the workers tell; null where that is not known, or the run is over.
+    activity: Option<ActivityView<'a>>,
+    /// Why the run waits, the weightiest first; empty where it does not.
+    waiting: Vec<WaitView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActivityView<'a> {
+    workers: usize,
+    in_flight: u64,
+    /// The account's labels, that of changes first.
+    labels: Vec<LabelView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LabelView<'a> {
+    label: &'a str,
+    /// Calls a second over the last two seconds, of all workers.
+    rate: f64,
+    /// Calls a second that the plan allows.
+    plan: Option<f64>,
+    /// Calls a second that are let out at most now.
+    allowed: Option<f64>,
+    /// Whether refusals have brought that below the plan.
+    lowered: bool,
+    /// Refused calls of the workers that are there now, since they began.
+    refusals: u64,
+    paused_until: Option<String>,
+    day: Option<DayView>,
+}
+
+#[derive(Debug, Serialize)]
+struct DayView {
+    calls: u64,
+    used: u64,
+    kept_for_urgent: u64,
+    frees_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitView<'a> {
+    /// paused, rate_limit, day_quota, kept_for_urgent, vendor_fails, credentials, scope or no_worker.
+    why: &'static str,
+    until: Option<String>,
+    message: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +102,43 @@ struct HoldView<'a> {
 
 fn shown(at: Option<Timestamp>) -> Option<String> {
     at.map(|at| at.to_string())
+}
+
+impl<'a> StatusView<'a> {
+    /// A run, with what goes on around it.
+    pub fn with(status: &'a RunStatus, scene: &'a Scene) -> Self {
+        let activity = scene.activity.as_ref().map(|activity| ActivityView {
+            workers: activity.workers,
+            in_flight: activity.in_flight,
+            labels: activity.lanes.iter().map(LabelView::from).collect(),
+        });
+        let waiting = scene
+            .waits
+            .iter()
+            .map(|wait| WaitView { why: wait.why, until: shown(wait.until), message: &wait.what })
+            .collect();
+        Self { scene: Some(SceneView { activity, waiting }), ..Self::from(status) }
+    }
+}
+
+impl<'a> From<&'a Lane> for LabelView<'a> {
+    fn from(lane: &'a Lane) -> Self {
+        Self {
+            label: &lane.label,
+            rate: (lane.rate * 10.0).round() / 10.0,
+            plan: lane.plan,
+            allowed: lane.allowed,
+            lowered: lane.lowered().is_some(),
+            refusals: lane.refusals,
+            paused_until: shown(lane.paused_until),
+            day: lane.day.map(|day| DayView {
+                calls: day.calls,
+                used: day.drawn.used,
+                kept_for_urgent: day.urgent_only,
+                frees_at: day.drawn.frees_at.to_string(),
+            }),
+        }
+    }
 }
 
 impl<'a> From<&'a RunStatus> for StatusView<'a> {
@@ -86,6 +176,7 @@ impl<'a> From<&'a RunStatus> for StatusView<'a> {
                 since: hold.since.to_string(),
                 until: shown(hold.until),
             }),
+            scene: None,
         }
     }
 }

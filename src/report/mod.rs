@@ -3,7 +3,9 @@
 pub mod advice;
 pub mod csv;
 pub mod json;
+pub mod moments;
 pub mod numbers;
+mod rhythm;
 mod rows;
 pub mod summary;
 pub mod table;

@@ -1,6 +1,6 @@
 //! The end of a run, told on one screen.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use usher_shared::{Outcome, OutcomeRow, RunStatus, store::SharedStore, store::StoreError};
 
@@ -8,6 +8,7 @@ use super::{
     Filter, Rows,
     advice::advice,
     numbers::{count, duration, of, per_second},
+    rhythm::{Cause, Rhythm, Stand},
     table::printable,
 };
 
@@ -18,19 +19,38 @@ const REASONS_SHOWN: usize = 12;
 
 /// The failures of a run, grouped by outcome, code and message, the most frequent first.
 #[derive(Debug, Default)]
-pub struct Failures(BTreeMap<Reason, (u64, String)>);
+struct Failures(BTreeMap<Reason, (u64, String)>);
+
+/// What the ledger's rows tell of a run beyond its counters.
+#[derive(Debug, Default)]
+pub struct Told {
+    failures: Failures,
+    stands: Vec<Stand>,
+}
+
+impl Told {
+    /// Reads it from the ledger. `plan` is the account's limit in calls a second, where it is known here.
+    pub async fn of(
+        store: &SharedStore,
+        run: &usher_shared::RunId,
+        plan: Option<f64>,
+    ) -> Result<Self, StoreError> {
+        let (mut failures, mut rhythm) = (Failures::default(), Rhythm::default());
+        let mut rows = Rows::new(store, run, Filter::default());
+        while let Some(page) = rows.page().await? {
+            for row in &page {
+                rhythm.add(row);
+                if !row.outcome.is_as_wished() {
+                    failures.add(row);
+                }
+            }
+        }
+        let spacing = plan.and_then(usher_worker::limiter::spacing).unwrap_or_default();
+        Ok(Self { failures, stands: rhythm.stands(store, run, spacing).await? })
+    }
+}
 
 impl Failures {
-    /// Reads them from the ledger.
-    pub async fn of(store: &SharedStore, run: &usher_shared::RunId) -> Result<Self, StoreError> {
-        let mut failures = Self::default();
-        let mut rows = Rows::new(store, run, Filter { failed: true, ..Filter::default() });
-        while let Some(page) = rows.page().await? {
-            page.iter().for_each(|row| failures.add(row));
-        }
-        Ok(failures)
-    }
-
     fn add(&mut self, row: &OutcomeRow) {
         // A message that names the user would make every failure its own kind.
         let mut message = row.message.clone();
@@ -49,7 +69,8 @@ impl Failures {
 
 /// The summary of a run: counts by outcome, failures by reason with what to do, time, calls, rate.
 /// `plan` is the account's limit in calls a second, where it is known here.
-pub fn summary(status: &RunStatus, failures: &Failures, plan: Option<f64>) -> String {
+pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
+    let failures = &told.failures;
     let mut text = String::new();
     let counters = &status.counters;
     // Writing into a String can't fail.
@@ -75,7 +96,7 @@ pub fn summary(status: &RunStatus, failures: &Failures, plan: Option<f64>) -> St
             count(counters.duplicates)
         );
     }
-    text.push_str(&effort(status, plan));
+    text.push_str(&effort(status, &told.stands, plan));
     if !failures.0.is_empty() {
         text.push_str("\nNot as wished:\n");
         let mut kinds: Vec<_> = failures.0.iter().collect();
@@ -116,22 +137,110 @@ fn words(outcome: Outcome) -> &'static str {
     }
 }
 
-fn effort(status: &RunStatus, plan: Option<f64>) -> String {
+/// Calls, and how fast they were made while any were: a time without a call is told by itself, with its cause.
+fn effort(status: &RunStatus, stands: &[Stand], plan: Option<f64>) -> String {
     let effort = &status.effort;
     let (Some(first), Some(last)) = (effort.first_attempt_at, effort.last_attempt_at) else {
-        return "No vendor call was needed.\n".to_owned();
+        let said = if status.phase.is_over() { "was needed" } else { "has been made yet" };
+        return format!("No vendor call {said}.\n");
     };
     let time = last.since(first);
-    let rate = per_second(effort.calls, time);
+    let stood: Duration = stands.iter().map(|stand| stand.time).sum();
+    let rate = per_second(effort.calls, time.saturating_sub(stood));
     let share = match plan {
         Some(plan) if plan > 0.0 => format!(" ({:.0}% of the plan's {plan}/s)", 100.0 * rate / plan),
         _ => String::new(),
     };
-    format!(
-        "  {} in {}: {rate:.1}/s{share}, refused for the rate limit {}, retried {}.\n",
-        of(effort.calls, "call"),
-        duration(time),
+    let working = if stood.is_zero() { "" } else { " while working" };
+    let mut text =
+        format!("  {} in {}: {rate:.1}/s{working}{share}", of(effort.calls, "call"), duration(time));
+    let mut causes = BTreeMap::<Cause, (u64, Duration)>::new();
+    for stand in stands {
+        let (times, time) = causes.entry(stand.after).or_default();
+        *times += 1;
+        *time += stand.time;
+    }
+    for (cause, (times, time)) in causes {
+        let _ = write!(text, ",\n  stood still {}", stood_still(cause, times, time));
+    }
+    let _ = writeln!(
+        text,
+        ",\n  refused for the rate limit {}, retried {}.",
         of(effort.throttled, "time"),
         of(effort.retries, "time"),
-    )
+    );
+    text
+}
+
+/// `5.1 s after a refusal for the rate limit`, `12 s in 3 times after refusals for the rate limit`
+fn stood_still(cause: Cause, times: u64, time: Duration) -> String {
+    let what = match (cause, times) {
+        (Cause::Refusal, 1) => "after a refusal for the rate limit",
+        (Cause::Refusal, _) => "after refusals for the rate limit",
+        (Cause::Day, _) => "until the day's quota came back",
+        (Cause::Failures, _) => "after calls that failed",
+        (Cause::Death, _) => "after a worker died",
+        (Cause::Nothing, _) => "while nothing was tried (paused, no worker, or a quota used up)",
+    };
+    let often = if times > 1 { format!(", {times} times,") } else { String::new() };
+    format!("{}{often} {what}", duration(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{Counters, Effort, NewRun, Priority, RunPhase, Timestamp};
+
+    use super::*;
+
+    fn finished(seconds: i64, calls: u64, throttled: u64) -> RunStatus {
+        let at = Timestamp::from_millis;
+        RunStatus {
+            run: NewRun {
+                id: "20261121-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority: Priority::Normal,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: at(0),
+            },
+            phase: RunPhase::Finished,
+            paused: false,
+            cancelled: false,
+            admission: Some(1),
+            by_action: BTreeMap::new(),
+            counters: Counters::default(),
+            effort: Effort {
+                calls,
+                throttled,
+                first_attempt_at: Some(at(0)),
+                last_attempt_at: Some(at(seconds * 1_000)),
+                ..Effort::default()
+            },
+            sealed_at: None,
+            finished_at: None,
+            hold: None,
+        }
+    }
+
+    #[test]
+    fn a_pause_does_not_count_as_slow_work() {
+        let stand = |seconds, after| Stand { time: Duration::from_secs(seconds), after };
+        let cases = [
+            (vec![], "2,400 calls in 35 s: 68.6/s (86% of the plan's 80/s),\n  refused"),
+            (
+                vec![stand(5, Cause::Refusal)],
+                "2,400 calls in 35 s: 80.0/s while working (100% of the plan's 80/s),\n  stood still 5.0 s after a refusal for \
+                 the rate limit,\n  refused for the rate limit 1 time, retried 0 times.",
+            ),
+            (
+                vec![stand(3, Cause::Refusal), stand(2, Cause::Refusal)],
+                "stood still 5.0 s, 2 times, after refusals for the rate limit,",
+            ),
+        ];
+        for (stands, expected) in cases {
+            let found = effort(&finished(35, 2_400, 1), &stands, Some(80.0));
+            assert!(found.contains(expected), "{found}");
+        }
+    }
 }

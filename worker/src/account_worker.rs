@@ -11,6 +11,7 @@ use crate::{
     backend::LeaseBackend,
     backoff::Backoff,
     execute::execute,
+    pulse::telling,
     steward::steward,
     view::{AccountView, REFRESH},
 };
@@ -18,9 +19,9 @@ use crate::{
 /// Works an account until the worker is to stop: then leases nothing more, finishes what is in flight, gives back the rest.
 pub(crate) async fn work(account: Arc<Account>, views: watch::Sender<AccountView>) {
     let display = show(&account, &views);
-    let working = async {
+    let working = telling(&account, async {
         tokio::join!(lease_and_execute(&account), steward(Arc::clone(&account)));
-    };
+    });
     tokio::select! {
         () = working => {}
         never = display => match never {},

@@ -6,7 +6,10 @@ use usher_shared::{
     Action, Hold, HoldReason, Outcome, ResolvedUser, SnoozeReason, Status, Then, Timestamp, Verdict,
 };
 
-use crate::provider::{Reply, Throttle};
+use crate::{
+    limiter::Parked,
+    provider::{Reply, Throttle},
+};
 
 /// The wait after a refusal for the calls of one second, where the vendor names none. A whole second's wait would cost
 /// a tenth of the limit; while refusals follow, the limiter doubles it.
@@ -46,8 +49,26 @@ pub struct RetryPolicy {
 pub enum RatePause {
     /// As long as the vendor says.
     Said(Duration),
+    /// The day's quota is used up, which says nothing about the rate: until everybody has heard of the account's hold.
+    Day(Duration),
     /// The vendor names no time: the limiter's own, growing while refusals follow.
     Unsaid,
+}
+
+/// How long the calls stand still after a refusal for the day: what the account's hold needs to reach every worker. The hold
+/// itself keeps them back from then on, and can be released by a person who knows better.
+pub const DAY_PAUSE: Duration = Duration::from_secs(5);
+
+impl RatePause {
+    /// Whether the refusal says something about the rate, and the wait that the vendor named for it.
+    #[must_use]
+    pub fn teaches(self) -> Option<Option<Duration>> {
+        match self {
+            Self::Said(wait) => Some(Some(wait)),
+            Self::Unsaid => Some(None),
+            Self::Day(_) => None,
+        }
+    }
 }
 
 /// What we do about a reply.
@@ -140,6 +161,16 @@ pub fn next_midnight(now: Timestamp) -> Timestamp {
     Timestamp::from_millis((now.as_millis().div_euclid(DAY) + 1).saturating_mul(DAY))
 }
 
+/// The hold of an account whose day's quota is used up by our own count, for urgent work, too.
+#[must_use]
+pub fn quota_hold(parked: &Parked, now: Timestamp) -> Hold {
+    let message = format!(
+        "the day's {} {} calls are used up by usher's own count; goes on by itself at {}",
+        parked.calls, parked.label, parked.until
+    );
+    Hold { reason: HoldReason::Quota, message, since: now, until: Some(parked.until) }
+}
+
 fn halt_of(reply: &Reply) -> Option<HoldReason> {
     match (reply.halt, reply.verdict) {
         (Some(reason), _) => Some(reason),
@@ -189,7 +220,7 @@ fn throttled(reply: &Reply, now: Timestamp) -> Decision {
             Decision {
                 then: snooze(until),
                 hold: Some(Hold { reason: HoldReason::Quota, message, since: now, until: Some(until) }),
-                pause: Some(RatePause::Said(until.since(now))),
+                pause: Some(RatePause::Day(until.since(now).min(DAY_PAUSE))),
             }
         }
         Throttle::PerUserDay => Decision::only(snooze(until.unwrap_or_else(|| next_midnight(now)))),

@@ -168,7 +168,7 @@ impl Engine {
             _seat: seat,
         };
         for (place, setup) in accounts.into_iter().enumerate() {
-            let limiter = config.limiter.make(&setup.name, &setup.provider.rates());
+            let limiter = config.limiter.make(&setup.name, &setup.provider.rates(), &config.store);
             let account = Arc::new(Account::new(AccountParts {
                 limiter,
                 name: setup.name,

@@ -11,9 +11,9 @@ use usher_shared::{Action, Clock, Priority, Status, Timestamp};
 
 use crate::{
     account::Account,
-    decide::{Decision, JobFacts, RetryPolicy, decide},
+    decide::{Decision, JobFacts, RetryPolicy, decide, quota_hold},
     execute::{hold_account, rebased},
-    limiter::{Limiter, Permit},
+    limiter::{Limiter, Parked, Permit},
     provider::{Call, Label, Reply, SharedProvider},
     resolve::{CallGate, GateClosed},
 };
@@ -36,13 +36,15 @@ impl PacedGate {
     }
 
     /// Waits for one permit and its start; `None` where it was withdrawn meanwhile: ask again.
-    async fn permit(&self, call: Call, priority: Priority) -> Option<()> {
+    async fn permit(&self, call: Call, priority: Priority) -> Result<Option<()>, Parked> {
         let label = self.provider.label(call);
-        let mut permit = self.limiter.acquire(label, 1, priority).await.pop()?;
-        permit.start().await.ok()?;
+        let Some(mut permit) = self.limiter.acquire(label, 1, priority).await?.pop() else { return Ok(None) };
+        if permit.start().await.is_err() {
+            return Ok(None);
+        }
         // A map of permits is whole after a panic of another holder, too.
         self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(label, Arc::new(permit));
-        Some(())
+        Ok(Some(()))
     }
 
     /// Lets a refusal hold back everybody who shares the limit.
@@ -59,7 +61,7 @@ impl PacedGate {
 #[async_trait]
 impl CallGate for PacedGate {
     async fn acquire(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
-        while self.permit(call, priority).await.is_none() {}
+        while self.permit(call, priority).await?.is_none() {}
         Ok(())
     }
 
@@ -88,10 +90,20 @@ impl AccountGate {
     async fn permit(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
         loop {
             if self.account.holds.in_force(self.account.now()).is_some() {
-                return Err(GateClosed);
+                return Err(GateClosed::Stopped);
             }
-            if self.paced.permit(call, priority).await.is_some() {
-                return Ok(());
+            match self.paced.permit(call, priority).await {
+                Ok(Some(())) => {
+                    self.account.meter.began(self.account.provider.label(call));
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Err(parked) => {
+                    if parked.urgent_too {
+                        hold_account(&self.account, &quota_hold(&parked, self.account.now()));
+                    }
+                    return Err(parked.into());
+                }
             }
         }
     }
@@ -100,7 +112,7 @@ impl AccountGate {
 #[async_trait]
 impl CallGate for AccountGate {
     async fn acquire(&self, call: Call, priority: Priority) -> Result<(), GateClosed> {
-        self.account.unless_stopping(self.permit(call, priority)).await.unwrap_or(Err(GateClosed))
+        self.account.unless_stopping(self.permit(call, priority)).await.unwrap_or(Err(GateClosed::Stopped))
     }
 
     fn replied(&self, call: Call, reply: &Reply) {

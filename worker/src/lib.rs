@@ -16,6 +16,7 @@ pub mod limiter;
 mod meter;
 pub mod next_step;
 pub mod provider;
+mod pulse;
 pub mod resolve;
 mod steward;
 pub mod verify;

@@ -7,6 +7,8 @@
     reason = "each test program uses what it needs"
 )]
 
+pub mod raw;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use rand::RngExt;
@@ -90,13 +92,25 @@ pub async fn sealed(
 
 /// A run that is queued: sealed, resolved, admitted, promoted.
 pub async fn submitted(store: &RedisStore, account_name: &str, n: u64, priority: Priority) -> RunId {
+    submitted_users(store, account_name, 0..n, priority).await
+}
+
+/// The same, of these users.
+pub async fn submitted_users(
+    store: &RedisStore,
+    account_name: &str,
+    users: std::ops::Range<u64>,
+    priority: Priority,
+) -> RunId {
+    let n = users.end - users.start;
     let run = opened(store, account_name, n, priority).await;
     let key = format!("{}", rand::rng().random::<u64>());
     assert_eq!(store.seal(&run, &seal(n, &key, "digest")).await.unwrap(), Sealed::New { previous: None });
     let steward = store.take_steward(&run, &worker("steward"), TTL).await.unwrap().unwrap();
     for from in (0..n).step_by(CHUNK) {
-        let part: Vec<_> =
-            (from..n.min(from + CHUNK as u64)).map(|seq| (seq, Resolution::Change(user(seq)))).collect();
+        let part: Vec<_> = (from..n.min(from + CHUNK as u64))
+            .map(|seq| (seq, Resolution::Change(user(users.start + seq))))
+            .collect();
         store.resolve(&steward, &part).await.unwrap();
     }
     store.finish_resolving(steward).await.unwrap();

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 use usher_shared::{
-    Action, Priority,
+    Action, Priority, Timestamp,
     store::{Lease, LeaseAsk, Leased},
 };
 
@@ -15,8 +15,9 @@ use super::{
 use crate::{
     account::Account,
     backoff::Backoff,
-    execute::give_back_lease,
-    limiter::{HORIZON, Permit},
+    decide::quota_hold,
+    execute::{give_back_lease, hold_account},
+    limiter::{HORIZON, Parked, Permit},
     provider::{Call, Label},
 };
 
@@ -43,6 +44,8 @@ pub(super) struct Feeder {
     /// Whether the last question got all it asked for. While there is work, permits are taken before jobs, so that no
     /// job waits here for one; while there may be none, jobs before permits, so that none is wasted.
     busy: bool,
+    /// Until when the rest of the day's quota is for urgent work alone.
+    urgent_only: Option<Timestamp>,
     /// Questions in a row that found nothing.
     nothing: u32,
     alone_tried: Option<Instant>,
@@ -51,10 +54,23 @@ pub(super) struct Feeder {
 /// The worker is to stop.
 struct Stopping;
 
+/// Why there are no permits.
+enum NoPermits {
+    Stopping,
+    /// The day's quota has none left; taken note of.
+    Parked,
+}
+
+impl From<Stopping> for NoPermits {
+    fn from(Stopping: Stopping) -> Self {
+        Self::Stopping
+    }
+}
+
 impl Feeder {
     pub fn new(account: Arc<Account>, out: mpsc::UnboundedSender<Work>) -> Self {
         let label = account.provider.label(Call::Apply(Action::Deactivate));
-        Self { account, out, label, busy: false, nothing: 0, alone_tried: None }
+        Self { account, out, label, busy: false, urgent_only: None, nothing: 0, alone_tried: None }
     }
 
     /// Leases until the worker is to stop. What a lease call brings after that is given back.
@@ -74,8 +90,18 @@ impl Feeder {
             }
             self.sleep(left.max(NOTHING)).await?;
         }
+        if self.urgent_only.is_some_and(|until| until <= account.now()) {
+            self.urgent_only = None;
+        }
         let permits = if self.busy {
-            self.acquire(self.label, free.min(self.handful())).await?
+            match self.acquire(self.label, free.min(self.handful())).await {
+                Ok(permits) => permits,
+                Err(NoPermits::Stopping) => return Err(Stopping),
+                Err(NoPermits::Parked) => {
+                    self.busy = false;
+                    return Ok(());
+                }
+            }
         } else {
             self.wait_out_pause().await?;
             vec![]
@@ -121,7 +147,7 @@ impl Feeder {
                 let wanted = leases.len() + 1;
                 match tokio::time::timeout(within, self.acquire(label, wanted)).await {
                     Ok(Ok(more)) => permits.extend(more),
-                    Ok(Err(Stopping)) | Err(_) => {
+                    Ok(Err(NoPermits::Stopping | NoPermits::Parked)) | Err(_) => {
                         leases.push_front(lease);
                         break;
                     }
@@ -181,7 +207,7 @@ impl Feeder {
             batch: account.provider.batch().max(1),
             ttl: account.lease_ttl(),
             only_run: account.only_run.clone(),
-            urgent_only: false,
+            urgent_only: self.urgent_only.is_some(),
             idle,
         };
         let mut failures = 0;
@@ -213,10 +239,25 @@ impl Feeder {
         }
     }
 
-    async fn acquire(&self, label: Label, n: usize) -> Result<Vec<Permit>, Stopping> {
+    async fn acquire(&mut self, label: Label, n: usize) -> Result<Vec<Permit>, NoPermits> {
         // Which job a permit will be for shows at the lease: the most urgent one there is then.
-        let acquire = self.account.limiter.acquire(label, n, Priority::Normal);
-        self.account.unless_stopping(acquire).await.ok_or(Stopping)
+        let priority = if self.urgent_only.is_some() { Priority::Urgent } else { Priority::Normal };
+        let acquire = self.account.limiter.acquire(label, n, priority);
+        let acquired = self.account.unless_stopping(acquire).await.ok_or(Stopping)?;
+        acquired.map_err(|parked| self.park(&parked))
+    }
+
+    /// Takes note of a day's quota that has no more calls: what is left is for urgent work, or the account is on hold.
+    fn park(&mut self, parked: &Parked) -> NoPermits {
+        let account = &self.account;
+        if parked.urgent_too {
+            self.urgent_only = None;
+            hold_account(account, &quota_hold(parked, account.now()));
+        } else if self.urgent_only.is_none() {
+            tracing::warn!(account = %account.name, "{parked}");
+            self.urgent_only = Some(parked.until);
+        }
+        NoPermits::Parked
     }
 
     async fn wait_out_pause(&self) -> Result<(), Stopping> {
@@ -260,7 +301,7 @@ impl Feeder {
     }
 
     fn spacing(&self) -> Option<Duration> {
-        self.rate().and_then(crate::limiter::spacing)
+        self.rate().map(crate::limiter::period)
     }
 
     /// Leases held at once: one while the vendor is probed.

@@ -116,8 +116,7 @@ fn a_failure_while_the_breaker_is_open_spends_no_attempt_even_at_the_last_one() 
 fn a_refusal_for_the_rate_snoozes_the_job_and_says_who_else_waits() {
     let said = NOW.after(Duration::from_secs(5));
     let seconds = Duration::from_secs;
-    let day = MIDNIGHT.since(NOW);
-    use RatePause::{Said, Unsaid};
+    use RatePause::{Day, Said, Unsaid};
     let cases = [
         (Some(Throttle::PerSecond), None, NOW.after(UNSAID_WAIT), Some(Unsaid), false),
         (None, None, NOW.after(UNSAID_WAIT), Some(Unsaid), false),
@@ -130,8 +129,8 @@ fn a_refusal_for_the_rate_snoozes_the_job_and_says_who_else_waits() {
             Some(Said(LONGEST_WAIT)),
             false,
         ),
-        (Some(Throttle::PerDay), None, MIDNIGHT, Some(Said(day)), true),
-        (Some(Throttle::PerDay), Some(said), said, Some(Said(seconds(5))), true),
+        (Some(Throttle::PerDay), None, MIDNIGHT, Some(Day(DAY_PAUSE)), true),
+        (Some(Throttle::PerDay), Some(said), said, Some(Day(seconds(5))), true),
         (Some(Throttle::PerUserDay), None, MIDNIGHT, None, false),
         (Some(Throttle::Concurrent), None, NOW.after(seconds(1)), None, false),
         (Some(Throttle::Concurrent), Some(said), said, None, false),

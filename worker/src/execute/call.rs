@@ -33,7 +33,7 @@ pub(super) async fn bounded<T>(
     account: &Account,
     call: impl Future<Output = T> + Send,
 ) -> Result<T, Reply> {
-    account.meter.began();
+    account.meter.began(work.permit.label);
     let began = tokio::time::Instant::now();
     let timeout = account.provider.call_timeout() + CALL_GRACE;
     let call = tokio::time::timeout(timeout, AssertUnwindSafe(call).catch_unwind());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usher_shared::{Priority, ResolvedUser, SnoozeReason, Then, UserRef, store::LeasedJob};
+use usher_shared::{ResolvedUser, SnoozeReason, Then, UserRef, store::LeasedJob};
 
 use super::{call::bounded, facts, hold_account, is_rate_refusal, rebased};
 use crate::{
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) async fn look(work: &mut Work, account: &Account, job: &LeasedJob) -> Option<Then> {
     let label = account.provider.label(Call::LookUp);
     if label != work.permit.label {
-        let acquire = account.limiter.acquire(label, 1, Priority::Normal);
-        let mut permit = tokio::time::timeout(PATIENCE, acquire).await.ok()?.pop()?;
+        let acquire = account.limiter.acquire(label, 1, work.lease.priority);
+        let mut permit = tokio::time::timeout(PATIENCE, acquire).await.ok()?.ok()?.pop()?;
         permit.start().await.ok()?;
         work.permit = permit;
     }
@@ -30,7 +30,7 @@ pub(super) async fn look(work: &mut Work, account: &Account, job: &LeasedJob) ->
     let seen = bounded(work, account, account.provider.look_up(&user)).await.unwrap_or_else(Err);
     match seen {
         Ok(seen) => {
-            account.limiter.accepted(&work.permit);
+            account.limiter.accepted(&work.permit, None);
             Some(decide_poison(&facts, job.deaths, seen.as_ref()))
         }
         Err(reply) => Some(later(work, account, job, &rebased(reply, account)).await),

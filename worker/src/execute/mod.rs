@@ -68,6 +68,7 @@ async fn carry_out(work: Work, account: Arc<Account>) {
     let went_through =
         |reply: &Reply| !matches!(reply.verdict, Verdict::Throttled | Verdict::Transient | Verdict::Lost);
     let accepted = replies.iter().any(went_through);
+    let room = replies.iter().filter_map(|reply| reply.remaining).min();
     let mut pause = None;
     for (place, (job, reply)) in open.iter().zip(replies).enumerate() {
         let reply = rebased(reply, &account);
@@ -84,7 +85,7 @@ async fn carry_out(work: Work, account: Arc<Account>) {
         }
         None => {
             if accepted {
-                account.limiter.accepted(&work.permit);
+                account.limiter.accepted(&work.permit, room);
             }
             record::record(&account, work.lease, work.lasts_until, reports).await;
         }
@@ -183,7 +184,9 @@ pub(crate) fn hold_account(account: &Account, hold: &usher_shared::Hold) {
 fn longer(one: Option<RatePause>, other: Option<RatePause>) -> Option<RatePause> {
     match (one, other) {
         (Some(RatePause::Said(one)), Some(RatePause::Said(other))) => Some(RatePause::Said(one.max(other))),
+        (Some(RatePause::Day(one)), Some(RatePause::Day(other))) => Some(RatePause::Day(one.max(other))),
         (Some(said @ RatePause::Said(_)), _) | (_, Some(said @ RatePause::Said(_))) => Some(said),
+        (Some(day @ RatePause::Day(_)), _) | (_, Some(day @ RatePause::Day(_))) => Some(day),
         (one, other) => one.or(other),
     }
 }

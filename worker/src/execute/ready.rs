@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usher_shared::{Priority, store::StoreError};
+use usher_shared::store::StoreError;
 
 use crate::{account::Account, backend::Work};
 
@@ -33,10 +33,11 @@ pub(super) async fn ready(mut work: Work, account: &Account) -> Result<Work, Not
             Err(_) => return Err(NotReady::GiveBack(Box::new(work), "the vendor refuses calls for now")),
             Ok(late) if late <= LATE || change == CHANGES => break,
             Ok(_) => {
-                let acquire = account.limiter.acquire(work.permit.label, 1, Priority::Normal);
+                let acquire = account.limiter.acquire(work.permit.label, 1, work.lease.priority);
                 match tokio::time::timeout(PATIENCE, acquire)
                     .await
                     .ok()
+                    .and_then(Result::ok)
                     .and_then(|permits| permits.into_iter().next())
                 {
                     Some(permit) => work.permit = permit,

@@ -5,21 +5,29 @@
 //! [`HORIZON`] ahead and never two for the same moment. What counts at the vendor is when calls ARRIVE: evenly spaced
 //! starts leave scheduling and the network the room that [`ROOM`] says.
 
+mod adapt;
+mod day;
 mod embedded;
+mod lane;
+mod pace;
 mod pause;
 mod permit;
 mod redis;
+mod room;
+#[cfg(test)]
+mod scenarios;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use usher_shared::{AccountName, DayUse, Priority};
+use usher_shared::{AccountName, DayUse, Priority, store::SharedStore};
 
 use crate::{
     decide::RatePause,
     provider::{Label, Rate},
 };
 
+pub use day::{DayLimiter, Parked};
 pub use embedded::EmbeddedLimiter;
 pub use permit::{Permit, Withdrawn};
 pub use redis::RedisLimiter;
@@ -53,14 +61,16 @@ pub struct LimiterStatus {
 pub trait Limiter: fmt::Debug + Send + Sync + 'static {
     /// Waits for permits: at least one, at most `n` (none for 0), each with its start, the earliest first. Waits out
     /// pauses and a limiter that does not answer. Safe to drop half-way; what it had reserved is lost then.
-    async fn acquire(&self, label: Label, n: usize, priority: Priority) -> Vec<Permit>;
+    /// [`Parked`] where the day's quota has none left for this priority.
+    async fn acquire(&self, label: Label, n: usize, priority: Priority) -> Result<Vec<Permit>, Parked>;
 
     /// The vendor refused the call made under this permit: every caller of its label waits, permits already handed out
     /// included. A permit that was older than the last pause only lengthens it to what the vendor says.
     async fn throttled(&self, permit: &Permit, pause: RatePause);
 
-    /// The vendor did not refuse the call made under this permit.
-    fn accepted(&self, permit: &Permit);
+    /// The vendor did not refuse the call made under this permit; `room` is how many more it would have taken in that
+    /// second, where it tells.
+    fn accepted(&self, permit: &Permit, room: Option<u32>);
 
     /// What a label's calls are at.
     fn status(&self, label: Label) -> LimiterStatus;
@@ -91,27 +101,40 @@ impl fmt::Debug for LimiterFactory {
 }
 
 impl LimiterFactory {
-    /// Makes the account's limiter. Nothing is asked of Redis before the first permit is.
+    /// Makes the account's limiter, its day's quotas counted in the store. Nothing is asked of either before the first
+    /// permit is.
     #[must_use]
-    pub fn make(&self, account: &AccountName, rates: &[Rate]) -> Arc<dyn Limiter> {
-        match self {
+    pub fn make(&self, account: &AccountName, rates: &[Rate], store: &SharedStore) -> Arc<dyn Limiter> {
+        let paced: Arc<dyn Limiter> = match self {
             Self::Embedded => Arc::new(EmbeddedLimiter::new(rates)),
             Self::Redis(client) => RedisLimiter::new((**client).clone(), account, rates),
             Self::Custom(make) => make(account, rates),
-        }
+        };
+        DayLimiter::wrap(paced, store, account, rates)
     }
 }
 
-/// The time between two starts that keeps `per_second` with [`ROOM`] to spare; `None` where nothing is limited.
+/// Calls a second that keep a plan's limit with [`ROOM`] to spare; `None` where nothing is limited.
 ///
-/// n calls that are spaced so span `n * (1 + room) / rate`, so that the n-th call after any other may arrive as much
+/// n calls that are spaced so span `n * (1 + room) / plan`, so that the n-th call after any other may arrive as much
 /// as [`ROOM`] early and still meet the plan.
 #[must_use]
-pub fn spacing(per_second: f64) -> Option<Duration> {
-    if !(per_second.is_finite() && per_second > 0.0) {
-        return None;
-    }
-    Some(Duration::from_secs_f64((1.0 / (per_second * (1.0 - ROOM.as_secs_f64()))).min(86_400.0)))
+pub fn full_rate(plan: f64) -> Option<f64> {
+    (plan.is_finite() && plan > 0.0).then(|| (plan * (1.0 - ROOM.as_secs_f64())).max(1.0 / 86_400.0))
+}
+
+/// The time between two starts that keeps a plan's limit with [`ROOM`] to spare; `None` where nothing is limited.
+#[must_use]
+pub fn spacing(plan: f64) -> Option<Duration> {
+    full_rate(plan).map(period)
+}
+
+/// The time between two starts at a rate, in whole microseconds.
+#[must_use]
+pub fn period(per_second: f64) -> Duration {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a day")]
+    let micros = (1e6 / per_second).ceil().clamp(1.0, 86_400e6) as u64;
+    Duration::from_micros(micros)
 }
 
 #[cfg(test)]
@@ -119,11 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spacing_leaves_every_rate_the_same_room_for_late_arrivals() {
-        for rate in [1.0, 4.0, 30.0, 80.0, 1_000.0] {
-            let room = spacing(rate).unwrap().mul_f64(rate).saturating_sub(Duration::from_secs(1));
-            assert!((ROOM..ROOM * 11 / 10).contains(&room), "{rate}: {room:?}");
+    fn the_period_leaves_every_plan_the_same_room_for_late_arrivals() {
+        for plan in [1.0, 4.0, 30.0, 80.0, 1_000.0] {
+            let room = period(full_rate(plan).unwrap()).mul_f64(plan).saturating_sub(Duration::from_secs(1));
+            assert!((ROOM..ROOM * 11 / 10).contains(&room), "{plan}: {room:?}");
         }
-        assert_eq!((spacing(f64::INFINITY), spacing(0.0), spacing(f64::NAN)), (None, None, None));
+        assert_eq!((full_rate(f64::INFINITY), full_rate(0.0), full_rate(f64::NAN)), (None, None, None));
     }
 }

@@ -28,7 +28,7 @@ impl Pauses {
     /// through since the last pause. Answers whether the pause is new or longer than it was.
     pub fn refused(&mut self, now: u64, permit_epoch: u64, pause: RatePause, accepted: bool) -> bool {
         let until = match pause {
-            RatePause::Said(wait) => {
+            RatePause::Said(wait) | RatePause::Day(wait) => {
                 self.streak = 0;
                 now.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
             }

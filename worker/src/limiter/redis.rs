@@ -3,35 +3,28 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use redis::{Script, aio::ConnectionManager};
+use redis::{ScriptInvocation, aio::ConnectionManager};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 use usher_shared::{AccountName, Priority};
 
-use super::{
-    HORIZON, Limiter, LimiterStatus, Permit,
-    pause::{LONGEST_UNSAID_US, STREAK_ENDS_US, UNSAID_US},
-    permit::Heard,
-    spacing,
-};
+use super::{Limiter, LimiterStatus, Parked, Permit, full_rate, permit::Heard, room::RoomLeft};
 use crate::{
     backoff::Backoff,
     decide::RatePause,
     provider::{Label, Rate},
 };
 
-static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
-static REFUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("refuse.lua")));
+use scripts::{ANSWER, Refusal};
 
-/// A Redis that does not answer within this is asked again.
-const ANSWER: Duration = Duration::from_secs(2);
+mod scripts;
 
 /// The limiter of all processes on one Redis: one GCRA an account and label, on Redis' own clock.
 ///
@@ -42,7 +35,8 @@ pub struct RedisLimiter {
     account: AccountName,
     client: redis::Client,
     connection: Mutex<Option<ConnectionManager>>,
-    rates: HashMap<Label, f64>,
+    plans: HashMap<Label, f64>,
+    began: Instant,
     lanes: Mutex<HashMap<Label, Arc<Lane>>>,
     listener: Mutex<Option<AbortHandle>>,
 }
@@ -51,11 +45,15 @@ pub struct RedisLimiter {
 struct Lane {
     label: Label,
     key: String,
-    per_second: Option<f64>,
-    spacing_us: u64,
+    plan: Option<f64>,
+    /// Calls a second without any refusal; 0 where the label is not limited.
+    full: f64,
+    /// Thousandths of a call a second, as Redis told last.
+    rate: AtomicU64,
     heard: watch::Sender<Heard>,
-    /// Whether a call of ours has gone through since the last pause.
-    accepted: AtomicBool,
+    /// The epoch in which a call of ours has gone through last; 0 where none has.
+    accepted_in: AtomicU64,
+    room: RoomLeft,
     refusals: AtomicU64,
 }
 
@@ -75,7 +73,8 @@ impl RedisLimiter {
             account: account.clone(),
             client,
             connection: Mutex::default(),
-            rates: rates.iter().map(|rate| (rate.label, rate.per_second)).collect(),
+            plans: rates.iter().map(|rate| (rate.label, rate.per_second)).collect(),
+            began: Instant::now(),
             lanes: Mutex::default(),
             listener: Mutex::default(),
         });
@@ -86,15 +85,17 @@ impl RedisLimiter {
 
     fn lane(&self, label: Label) -> Arc<Lane> {
         Arc::clone(locked(&self.lanes).entry(label).or_insert_with(|| {
-            let per_second = self.rates.get(&label).copied().filter(|rate| spacing(*rate).is_some());
-            let period = per_second.and_then(spacing).unwrap_or_default();
+            let plan = self.plans.get(&label).copied().filter(|plan| full_rate(*plan).is_some());
+            let full = plan.and_then(full_rate).unwrap_or(0.0);
             Arc::new(Lane {
                 label,
                 key: format!("usher:{{{}}}:rate:{label}", self.account),
-                per_second,
-                spacing_us: u64::try_from(period.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX),
+                plan,
+                full,
+                rate: AtomicU64::new(thousandths(full)),
                 heard: watch::Sender::new(Heard { epoch: 0, until: Instant::now() }),
-                accepted: AtomicBool::new(false),
+                accepted_in: AtomicU64::new(0),
+                room: RoomLeft::default(),
                 refusals: AtomicU64::new(0),
             })
         }))
@@ -117,20 +118,22 @@ impl RedisLimiter {
         Ok(locked(&self.connection).get_or_insert(connection).clone())
     }
 
-    async fn reserve(&self, lane: &Lane, n: usize) -> redis::RedisResult<(u64, u64, Vec<u64>)> {
+    /// Runs a script. A connection that fails, or does not answer, is not used again: it may be half open.
+    async fn run(&self, call: &ScriptInvocation<'_>) -> redis::RedisResult<Vec<u64>> {
         let mut connection = self.connection().await?;
-        let reply: Vec<u64> = RESERVE
-            .key(&lane.key)
-            .arg(n)
-            .arg(lane.spacing_us)
-            .arg(u64::try_from(HORIZON.as_micros()).unwrap_or(u64::MAX))
-            .arg("")
-            .invoke_async(&mut connection)
-            .await?;
-        match reply.as_slice() {
-            [epoch, wait, starts @ ..] => Ok((*epoch, *wait, starts.to_vec())),
-            _ => Err((redis::ErrorKind::UnexpectedReturnType, "a reply of reserve.lua").into()),
+        let answer = scripts::numbers(call, &mut connection).await;
+        if answer.as_ref().is_err_and(|error| error.is_io_error() || error.is_timeout()) {
+            locked(&self.connection).take();
         }
+        answer
+    }
+
+    async fn reserve(&self, lane: &Lane, n: usize) -> redis::RedisResult<scripts::Reserved> {
+        let accepted_in = Some(lane.accepted_in.load(Ordering::Relaxed)).filter(|epoch| *epoch > 0);
+        let reply = self.run(&scripts::reserve(&lane.key, n, lane.full, accepted_in, "")).await?;
+        let reserved = scripts::reserved(&reply)?;
+        lane.rate.store(reserved.rate, Ordering::Relaxed);
+        Ok(reserved)
     }
 
     async fn refuse(
@@ -139,25 +142,31 @@ impl RedisLimiter {
         epoch: u64,
         pause: RatePause,
         accepted: bool,
-    ) -> redis::RedisResult<(u64, u64)> {
-        let mut connection = self.connection().await?;
-        let said = match pause {
-            RatePause::Said(wait) => wait.as_micros().to_string(),
-            RatePause::Unsaid => String::new(),
-        };
-        REFUSE
-            .key(&lane.key)
-            .arg(said)
-            .arg(epoch)
-            .arg(u8::from(accepted))
-            .arg(UNSAID_US)
-            .arg(LONGEST_UNSAID_US)
-            .arg(STREAK_ENDS_US)
-            .arg(self.channel())
-            .arg(lane.label.0)
-            .arg("")
-            .invoke_async(&mut connection)
-            .await
+    ) -> redis::RedisResult<scripts::Refused> {
+        let channel = self.channel();
+        let refusal =
+            Refusal { epoch, pause, accepted, channel: &channel, label: lane.label.0, full: lane.full };
+        let refused = scripts::refused(&self.run(&refusal.call(&lane.key, "")).await?)?;
+        if refused.rate > 0 {
+            lane.rate.store(refused.rate, Ordering::Relaxed);
+        }
+        Ok(refused)
+    }
+
+    /// Tells the fleet what the vendor said about the room left. Nobody waits for it, and nothing hangs on it.
+    fn tell_room(&self, lane: &Arc<Lane>, room: u32) {
+        let Some(known) = locked(&self.connection).clone() else { return };
+        let lane = Arc::clone(lane);
+        tokio::spawn(async move {
+            let mut connection = known;
+            let call = scripts::room(&lane.key, room, lane.full, "");
+            match call.invoke_async::<u64>(&mut connection).await {
+                Ok(rate) => lane.rate.store(rate, Ordering::Relaxed),
+                Err(error) => {
+                    tracing::debug!(%error, "the room that the vendor told of is not known to the fleet")
+                }
+            }
+        });
     }
 }
 
@@ -169,7 +178,6 @@ impl Lane {
             let newer = epoch > heard.epoch;
             if newer {
                 *heard = Heard { epoch, until };
-                self.accepted.store(false, Ordering::Relaxed);
             }
             newer
         });
@@ -178,31 +186,29 @@ impl Lane {
 
 #[async_trait]
 impl Limiter for RedisLimiter {
-    async fn acquire(&self, label: Label, n: usize, _priority: Priority) -> Vec<Permit> {
+    async fn acquire(&self, label: Label, n: usize, _priority: Priority) -> Result<Vec<Permit>, Parked> {
         if n == 0 {
-            return vec![];
+            return Ok(vec![]);
         }
         let lane = self.lane(label);
         let mut failures = 0;
         loop {
             match self.reserve(&lane, n).await {
-                Ok((epoch, _, starts)) if !starts.is_empty() => {
+                Ok(reserved) if !reserved.starts.is_empty() => {
                     let now = Instant::now();
-                    let permit = |start| Permit {
-                        label,
-                        starts_at: now + Duration::from_micros(start),
-                        epoch,
-                        heard: lane.heard.subscribe(),
+                    let permit = |start| {
+                        let starts_at = now + Duration::from_micros(start);
+                        Permit::new(label, starts_at, reserved.epoch, lane.heard.subscribe())
                     };
-                    return starts.into_iter().map(permit).collect();
+                    return Ok(reserved.starts.into_iter().map(permit).collect());
                 }
-                Ok((epoch, wait, _)) => {
+                Ok(reserved) => {
                     failures = 0;
-                    // A wait beyond the horizon can only be a pause, which may have come while nobody told us.
-                    if Duration::from_micros(wait) > HORIZON {
-                        lane.hear(epoch, wait);
+                    // It may have come while nobody told us.
+                    if reserved.left > 0 {
+                        lane.hear(reserved.epoch, reserved.left);
                     }
-                    let wait = Duration::from_micros(wait).min(Duration::from_secs(5));
+                    let wait = Duration::from_micros(reserved.wait).min(Duration::from_secs(5));
                     tokio::time::sleep(wait).await;
                 }
                 Err(error) => {
@@ -218,10 +224,12 @@ impl Limiter for RedisLimiter {
     async fn throttled(&self, permit: &Permit, pause: RatePause) {
         let lane = self.lane(permit.label);
         lane.refusals.fetch_add(1, Ordering::Relaxed);
-        let accepted = lane.accepted.load(Ordering::Relaxed);
+        // By the last pause that this process has heard of: a call that went through before it says nothing.
+        let heard = lane.heard.borrow().epoch;
+        let accepted = lane.accepted_in.load(Ordering::Relaxed) >= heard.max(1);
         for failures in 1..=5 {
             match self.refuse(&lane, permit.epoch, pause, accepted).await {
-                Ok((epoch, left)) => return lane.hear(epoch, left),
+                Ok(refused) => return lane.hear(refused.epoch, refused.left),
                 Err(error) => {
                     tracing::warn!(account = %self.account, %error, "a refusal could not be told to the fleet; trying again");
                     tokio::time::sleep(Backoff::SERVICE.ceiling(failures)).await;
@@ -231,24 +239,42 @@ impl Limiter for RedisLimiter {
         tracing::error!(account = %self.account, "a refusal was not told to the fleet: Redis does not answer");
     }
 
-    fn accepted(&self, permit: &Permit) {
+    fn accepted(&self, permit: &Permit, room: Option<u32>) {
         let lane = self.lane(permit.label);
         if permit.is_live() {
-            lane.accepted.store(true, Ordering::Relaxed);
+            lane.accepted_in.fetch_max(permit.epoch, Ordering::Relaxed);
+        }
+        let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Some(room) = lane.room.told(now, room)
+            && lane.full > 0.0
+            && (room == 0 || lane.rate.load(Ordering::Relaxed) < thousandths(lane.full))
+        {
+            self.tell_room(&lane, room);
         }
     }
 
     fn status(&self, label: Label) -> LimiterStatus {
         let lane = self.lane(label);
         let left = lane.heard.borrow().until.saturating_duration_since(Instant::now());
+        #[expect(clippy::cast_precision_loss, reason = "a rate of some thousands")]
+        let rate = lane.rate.load(Ordering::Relaxed) as f64 / 1000.0;
         LimiterStatus {
-            plan: lane.per_second,
-            per_second: lane.per_second,
+            plan: lane.plan,
+            per_second: lane.plan.map(|_| rate),
             paused_for: (!left.is_zero()).then_some(left),
             refusals: lane.refusals.load(Ordering::Relaxed),
             day: None,
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate of some thousands at most"
+)]
+fn thousandths(rate: f64) -> u64 {
+    (rate * 1000.0) as u64
 }
 
 /// Hears of pauses for as long as the limiter lives.

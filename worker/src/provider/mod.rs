@@ -5,6 +5,7 @@ mod error;
 mod http;
 mod options;
 pub mod retry_after;
+mod token;
 pub mod zoom;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use usher_shared::{
 
 pub use error::ProviderError;
 pub use options::ProviderOptions;
+pub use token::{Shelf, StoreShelf};
 
 /// The code of a reply to [`Provider::list`] whose page token has expired: that listing is read again from its first page.
 /// The reply's verdict is `rejected`, for the same call fails for good.
@@ -33,6 +35,22 @@ pub fn open(
 ) -> Result<SharedProvider, ProviderError> {
     match config {
         AccountConfig::Zoom(zoom) => Ok(Arc::new(zoom::ZoomProvider::new(account, zoom, options)?)),
+    }
+}
+
+/// The limits of a configured account, as its plan or its configuration has them. Reads no secret: whoever only submits
+/// can tell how long a run will take.
+pub fn rates(account: &AccountName, config: &AccountConfig) -> Result<Vec<Rate>, ProviderError> {
+    match config {
+        AccountConfig::Zoom(zoom) => zoom::rates(account.as_str(), zoom),
+    }
+}
+
+/// Which limit of a configured account a call counts against.
+#[must_use]
+pub fn label(config: &AccountConfig, call: Call) -> Label {
+    match config {
+        AccountConfig::Zoom(_) => zoom::label(call),
     }
 }
 
@@ -190,6 +208,7 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Reads one page.
     async fn list(&self, cursor: &Cursor) -> Result<Page, Reply>;
 
-    /// Gets a token, and tells what it may do.
+    /// What the account's token may do. Without a shelf in its options, a provider's first token is one that these very
+    /// credentials got.
     async fn access(&self) -> Result<Access, Reply>;
 }

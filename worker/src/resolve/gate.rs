@@ -3,13 +3,21 @@
 use async_trait::async_trait;
 use usher_shared::Priority;
 
-use crate::provider::{Call, Reply};
+use crate::{
+    limiter::Parked,
+    provider::{Call, Reply},
+};
 
-/// No permit will come any more: the worker stops, or the account is held. Nothing is retried; the run is resolved anew
-/// when it goes on.
+/// No permit will come for now. Not retried here; the run is resolved anew when it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no more calls are allowed: the worker stops, or the account is on hold")]
-pub struct GateClosed;
+pub enum GateClosed {
+    /// The worker stops, or the account is held. Goes on when a worker starts, or the hold ends.
+    #[error("no more calls are allowed: the worker stops, or the account is on hold")]
+    Stopped,
+    /// The day's quota is used up. Goes on by itself when calls come free again.
+    #[error(transparent)]
+    Parked(#[from] Parked),
+}
 
 /// Gives permits for vendor calls, one at a time, and holds them back while the vendor refuses.
 #[async_trait]

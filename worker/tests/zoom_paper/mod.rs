@@ -311,7 +311,7 @@ impl CallGate for OpenGate {
     async fn acquire(&self, call: Call, _priority: Priority) -> Result<(), GateClosed> {
         let mut calls = self.calls.lock().unwrap();
         if self.closes_after.is_some_and(|most| calls.len() >= most) {
-            return Err(GateClosed);
+            return Err(GateClosed::Stopped);
         }
         calls.push(call);
         Ok(())

@@ -28,13 +28,17 @@ pub mod finishing;
 pub mod lapsing;
 pub mod leasing;
 pub mod one_user;
+pub mod pulses;
+pub mod quotas;
 pub mod resolving;
 mod samples;
 pub mod seeing;
+pub mod sharing;
 pub mod steering;
 mod steps;
 pub mod submitting;
 mod suite;
+pub mod tokens;
 pub mod waiting;
 
 use std::future::Future;

@@ -81,6 +81,20 @@ macro_rules! conformance_suite {
             who_asks_for_one_run_gets_nothing_of_another
             two_workers_that_lease_at_once_share_the_jobs
         );
+        $crate::conformance_suite!(@subject $fixture, sharing:
+            a_flood_of_urgent_work_leaves_bulk_one_lease_in_ten
+            normal_and_bulk_take_turns_in_the_share_of_the_others
+            the_share_is_counted_over_all_workers
+            the_share_is_counted_in_leases_whatever_their_size
+            without_urgent_work_normal_comes_strictly_before_bulk
+            without_other_work_all_is_urgent
+            others_that_may_not_start_take_no_share
+            what_urgent_work_does_not_need_goes_to_the_others
+            an_urgent_job_takes_the_next_lease
+            who_asks_for_urgent_jobs_alone_is_given_nothing_else
+            who_asks_for_urgent_jobs_alone_hears_when_the_next_comes_due
+            who_asks_for_urgent_jobs_alone_does_not_wait_for_others_that_run_alone
+        );
         $crate::conformance_suite!(@subject $fixture, waiting:
             a_retry_spends_an_attempt_and_keeps_its_time
             a_snooze_spends_no_attempt_and_keeps_its_time
@@ -188,6 +202,38 @@ macro_rules! conformance_suite {
             unfinished_runs_are_listed_by_account_and_runs_of_all
             a_cancel_in_one_account_leaves_the_other_alone
         );
+        $crate::conformance_suite!(@subject $fixture, quotas:
+            a_quota_is_drawn_up_to_its_cap_and_not_over_it
+            drawing_nothing_only_looks
+            many_who_draw_at_once_never_get_more_than_the_cap
+            calls_given_back_can_be_drawn_again
+            midnight_utc_frees_the_whole_day
+            what_is_given_back_after_midnight_does_not_lengthen_the_new_day
+            a_rolling_window_frees_hour_by_hour
+            an_hour_given_back_whole_holds_up_nothing
+            labels_and_accounts_have_quotas_of_their_own
+            what_was_drawn_is_known_to_another_handle
+            what_is_given_back_of_long_ago_stays_away
+        );
+        $crate::conformance_suite!(@subject $fixture, pulses:
+            a_pulse_is_seen_as_it_was_told
+            the_last_pulse_of_a_worker_replaces_the_one_before
+            pulses_come_by_the_names_of_the_workers
+            a_pulse_is_gone_when_it_is_not_told_again
+            the_pulses_of_two_accounts_are_apart
+        );
+        $crate::conformance_suite!(@subject $fixture, tokens:
+            what_is_sealed_comes_back_byte_for_byte
+            of_many_who_want_to_refresh_one_gets_the_right
+            the_holder_of_a_claim_is_not_given_it_twice
+            a_claim_lapses_by_time_and_its_token_comes_too_late
+            a_token_that_comes_late_does_not_replace_its_successor
+            a_claim_given_up_is_free_at_once
+            giving_up_a_lapsed_claim_leaves_the_next_one_alone
+            an_expired_token_is_gone_and_generations_grow_on
+            a_token_that_was_refused_is_replaced_once
+            the_tokens_of_two_accounts_are_apart
+        );
         $crate::conformance_suite!(@subject $fixture, seeing:
             an_empty_store_answers_every_question
             a_run_that_there_is_not_is_named_by_whoever_is_asked
@@ -221,10 +267,14 @@ mod tests {
             ("lapsing", include_str!("lapsing.rs")),
             ("leasing", include_str!("leasing.rs")),
             ("one_user", include_str!("one_user.rs")),
+            ("pulses", include_str!("pulses.rs")),
+            ("quotas", include_str!("quotas.rs")),
             ("resolving", include_str!("resolving.rs")),
             ("seeing", include_str!("seeing.rs")),
+            ("sharing", include_str!("sharing.rs")),
             ("steering", include_str!("steering.rs")),
             ("submitting", include_str!("submitting.rs")),
+            ("tokens", include_str!("tokens.rs")),
             ("waiting", include_str!("waiting.rs")),
         ];
         for (subject, text) in files {

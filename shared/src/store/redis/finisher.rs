@@ -1,14 +1,14 @@
 //! Finishes of one account, sent together: while one call is out, those that come meanwhile wait and go as the next.
 //! Each lease is still finished in one atomic step of its own.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use redis::{RedisError, RedisResult, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Core, record, script, working::may_have_applied};
 use crate::{
-    AccountName, Attempt, JobReport, Then,
+    AccountName, JobReport, Then,
     store::{CHUNK, Lease, StoreError},
 };
 
@@ -18,8 +18,8 @@ const TOGETHER: usize = 100;
 /// What a lease's holder reports, written as the script wants it.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
-    token: u64,
-    run: String,
+    /// The lease as it stands in the store.
+    member: String,
     /// Whether an earlier sending may have gone through.
     pub again: bool,
     jobs: usize,
@@ -29,71 +29,92 @@ pub(super) struct Report {
 /// One job's arguments, in the order of lua/finish.lua.
 #[derive(Clone, Debug)]
 struct JobArguments {
-    seq: u64,
-    kind: &'static str,
-    head: String,
-    attempt: String,
-    /// Begin, end, calls, 429s, whether it may have reached the vendor; little-endian.
-    numbers: [u8; 25],
+    packed: [u8; PACKED],
+    text: String,
 }
+
+/// Kind, whether there is an attempt, whether it may have reached the vendor; place; due, begin, end; calls, 429s. All
+/// little-endian.
+const PACKED: usize = 3 + 4 + 3 * 8 + 2 * 4;
 
 impl Report {
     /// Writes the reports down; one for a job that the lease does not hold, or two for one, are a caller's mistake.
     pub(super) fn of(lease: &Lease, reports: &[JobReport]) -> Result<Self, StoreError> {
-        let mut open: HashSet<u64> = lease.jobs.iter().map(|job| job.seq).collect();
-        for report in reports {
-            if !open.remove(&report.seq) {
+        for (i, report) in reports.iter().enumerate() {
+            let held = lease.jobs.iter().any(|job| job.seq == report.seq);
+            if !held || reports[..i].iter().any(|earlier| earlier.seq == report.seq) {
                 let job = format!("job {}/{}", lease.run, report.seq);
                 return Err(StoreError::Corrupt(job, "it is reported twice, or not of this lease".into()));
             }
         }
         Ok(Self {
-            token: lease.token,
-            run: lease.run.as_str().to_owned(),
+            member: member(lease),
             again: false,
             jobs: lease.jobs.len(),
-            arguments: reports.iter().map(JobArguments::of).collect(),
+            arguments: reports.iter().map(JobArguments::of).collect::<Result<_, _>>()?,
         })
     }
 
     fn write(&self, call: &mut redis::Cmd) {
-        call.arg(self.token).arg(&self.run).arg(u8::from(self.again)).arg(self.arguments.len());
+        let [low, high] = u16::try_from(self.arguments.len()).unwrap_or(u16::MAX).to_le_bytes();
+        call.arg(&self.member).arg(&[u8::from(self.again), low, high][..]);
         for job in &self.arguments {
-            call.arg(job.seq).arg(job.kind).arg(&job.head).arg(&job.attempt).arg(&job.numbers[..]);
+            call.arg(&job.packed[..]).arg(&job.text);
         }
     }
 }
 
 impl JobArguments {
-    fn of(report: &JobReport) -> Self {
-        let (kind, head) = match &report.then {
+    fn of(report: &JobReport) -> Result<Self, StoreError> {
+        let mut text = String::with_capacity(80);
+        let (kind, due) = match &report.then {
             Then::Finish { outcome, code, message } => {
-                ("F", record::encode_head(*outcome, code.as_deref(), message.as_deref()))
+                record::write_head(*outcome, code.as_deref(), message.as_deref(), &mut text);
+                (0, 0)
             }
-            Then::Retry { at } => ("R", at.as_millis().to_string()),
-            Then::Snooze { until, .. } => ("S", until.as_millis().to_string()),
+            Then::Retry { at } => (1, at.as_millis()),
+            Then::Snooze { until, .. } => (2, until.as_millis()),
         };
-        let attempt = report.attempt.as_ref();
-        Self {
-            seq: report.seq,
-            kind,
-            head,
-            attempt: attempt.map_or_else(String::new, record::encode_attempt),
-            numbers: pack(attempt, report.throttled),
+        if let Some(attempt) = &report.attempt {
+            if kind == 0 {
+                text.push(record::FS);
+            }
+            record::write_attempt(attempt, &mut text);
         }
+        let seq = u32::try_from(report.seq)
+            .map_err(|_| StoreError::Corrupt(format!("job {}", report.seq), "no run is so long".into()))?;
+        Ok(Self { packed: pack(kind, seq, due, report), text })
     }
 }
 
-fn pack(attempt: Option<&Attempt>, throttled: u32) -> [u8; 25] {
-    let mut packed = [0; 25];
-    if let Some(attempt) = attempt {
-        packed[..8].copy_from_slice(&attempt.began_at.as_millis().to_le_bytes());
-        packed[8..16].copy_from_slice(&attempt.ended_at.as_millis().to_le_bytes());
-        packed[16..20].copy_from_slice(&attempt.calls.to_le_bytes());
-        packed[24] = u8::from(may_have_applied(attempt.verdict, attempt.calls));
+fn pack(kind: u8, seq: u32, due: i64, report: &JobReport) -> [u8; PACKED] {
+    let mut packed = [0; PACKED];
+    packed[0] = kind;
+    packed[3..7].copy_from_slice(&seq.to_le_bytes());
+    packed[7..15].copy_from_slice(&due.to_le_bytes());
+    if let Some(attempt) = &report.attempt {
+        packed[1] = 1;
+        packed[2] = u8::from(may_have_applied(attempt.verdict, attempt.calls));
+        packed[15..23].copy_from_slice(&attempt.began_at.as_millis().to_le_bytes());
+        packed[23..31].copy_from_slice(&attempt.ended_at.as_millis().to_le_bytes());
+        packed[31..35].copy_from_slice(&attempt.calls.to_le_bytes());
     }
-    packed[20..24].copy_from_slice(&throttled.to_le_bytes());
+    packed[35..].copy_from_slice(&report.throttled.to_le_bytes());
     packed
+}
+
+/// A lease as it stands in the store, and is named there: lua/lib_jobs.lua.
+pub(super) fn member(lease: &Lease) -> String {
+    let mut to = String::with_capacity(80);
+    to.push_str(lease.run.as_str());
+    for (i, job) in lease.jobs.iter().enumerate() {
+        // Writing to a String can't fail.
+        let _ = write!(to, "{}{}", if i == 0 { record::FS } else { ',' }, job.seq);
+    }
+    let (fs, began) = (record::FS, lease.granted_at.as_millis());
+    let _ = write!(to, "{fs}{}{fs}{began}{fs}", lease.token);
+    record::write_worker(&lease.worker, &mut to);
+    to
 }
 
 /// What became of a finish.

@@ -15,8 +15,12 @@
 //! | `usher:{A}:admissions` | hash: admission -> run |
 //! | `usher:{A}:users` | hash: user -> claims on it (admission and place of each job) |
 //! | `usher:{A}:busy` | set of users with a job in flight |
-//! | `usher:{A}:leases`, `:held` | sorted set of tokens by their end; hash: token -> what it holds |
+//! | `usher:{A}:leases` | sorted set of leases by their end, each with all that is known of it (lua/lib_jobs.lua) |
 //! | `usher:{A}:ask:S` | a connection's last ask and what it was granted |
+//! | `usher:{A}:share` | the turn of work that is not urgent: leases since its last, whose turn it is |
+//! | `usher:{A}:quota:L` | hash: hour (ms) -> calls drawn under a label |
+//! | `usher:{A}:pulses`, `:pulse_ends` | hash: worker -> what it told last; sorted set of workers by when that lapses |
+//! | `usher:{A}:refresh`, `:token` | hash: generation and claims of the fleet's token; the token itself, sealed |
 //! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), its steward |
 //! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
 //! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |

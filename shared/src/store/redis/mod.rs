@@ -25,6 +25,7 @@ mod record;
 mod reply;
 mod resolving;
 pub mod script;
+mod sharing;
 mod state;
 mod status;
 mod steering;
@@ -42,10 +43,13 @@ use ::redis::{Cmd, Value};
 use async_trait::async_trait;
 
 use self::{link::Link, reply::Reply, script::Script, wake::Wakes, working::Working};
-use super::{Lease, LeaseAsk, Leased, Resolution, Seal, Sealed, Seat, Steward, Store, StoreError};
+use super::{
+    Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, ShelvedToken, Steward,
+    Store, StoreError,
+};
 use crate::{
-    AccountName, Attempt, Clock, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunStatus,
-    Timestamp, WorkerId,
+    AccountName, Attempt, Clock, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
+    Request, RunId, RunStatus, Timestamp, WorkerId,
 };
 
 /// The format that this program writes, and the newest that it reads.
@@ -301,6 +305,62 @@ impl Store for RedisStore {
 
     async fn release(&self, account: &AccountName) -> Result<bool, StoreError> {
         self.release_account(account).await
+    }
+
+    async fn draw_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        window: QuotaWindow,
+        calls: u64,
+        cap: u64,
+    ) -> Result<Drawn, StoreError> {
+        self.draw(account, label, window, calls, cap).await
+    }
+
+    async fn return_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        drawn_at: Timestamp,
+        calls: u64,
+    ) -> Result<(), StoreError> {
+        self.give_back(account, label, drawn_at, calls).await
+    }
+
+    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
+        self.tell(pulse).await
+    }
+
+    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError> {
+        self.told(account).await
+    }
+
+    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
+        self.shelved(account).await
+    }
+
+    async fn claim_refresh(
+        &self,
+        account: &AccountName,
+        worker: &WorkerId,
+        instead_of: Option<u64>,
+        ttl: Duration,
+    ) -> Result<Refresh, StoreError> {
+        self.claim(account, worker, instead_of, ttl).await
+    }
+
+    async fn shelve_token(
+        &self,
+        claim: RefreshClaim,
+        sealed: &[u8],
+        keep_for: Duration,
+    ) -> Result<u64, StoreError> {
+        self.shelve(claim, sealed, keep_for).await
+    }
+
+    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError> {
+        self.abandon(claim).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError> {

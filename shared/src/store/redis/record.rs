@@ -88,6 +88,10 @@ fn escape(text: &str, to: &mut String) {
         to.push_str("\\e");
         return;
     }
+    if !text.bytes().any(|byte| matches!(byte, 0x1c..=0x1f | b'\\')) {
+        to.push_str(text);
+        return;
+    }
     for c in text.chars() {
         match c {
             FS => to.push_str("\\f"),
@@ -143,10 +147,8 @@ fn moment(text: &str, what: &str) -> Result<Timestamp, Flaw> {
 }
 
 /// A worker's name, safe inside a record.
-pub(super) fn encode_worker(worker: &WorkerId) -> String {
-    let mut to = String::new();
-    escape(worker.as_str(), &mut to);
-    to
+pub(super) fn write_worker(worker: &WorkerId, to: &mut String) {
+    escape(worker.as_str(), to);
 }
 
 /// The request part.
@@ -185,7 +187,7 @@ pub(super) fn encode_resolution(request: &str, resolution: &Resolution) -> Strin
         }
         Resolution::Settled { outcome, code, message, user } => {
             to.push('S');
-            to.push_str(&encode_head(*outcome, code.as_deref(), message.as_deref()));
+            write_head(*outcome, code.as_deref(), message.as_deref(), &mut to);
             if let Some(user) = user {
                 to.push(FS);
                 encode_user(request, user, &mut to);
@@ -244,19 +246,16 @@ fn decode_user<'a>(request: &str, fields: &mut impl Iterator<Item = &'a str>) ->
 }
 
 /// An outcome with the vendor's words: the head of the outcome part.
-pub(super) fn encode_head(outcome: Outcome, code: Option<&str>, message: Option<&str>) -> String {
-    let mut to = String::with_capacity(8);
+pub(super) fn write_head(outcome: Outcome, code: Option<&str>, message: Option<&str>, to: &mut String) {
     to.push(letter(&OUTCOMES, &outcome));
     to.push(FS);
-    optional(code, &mut to);
+    optional(code, to);
     to.push(FS);
-    optional(message, &mut to);
-    to
+    optional(message, to);
 }
 
 /// An attempt's fields.
-pub(super) fn encode_attempt(attempt: &Attempt) -> String {
-    let mut to = String::with_capacity(64);
+pub(super) fn write_attempt(attempt: &Attempt, to: &mut String) {
     let (began, ended) = (attempt.began_at.as_millis(), attempt.ended_at.as_millis());
     let _ = write!(to, "{began}{FS}{}{FS}{}{FS}", ended.saturating_sub(began), attempt.calls);
     if let Some(http) = attempt.http {
@@ -265,10 +264,9 @@ pub(super) fn encode_attempt(attempt: &Attempt) -> String {
     to.push(FS);
     to.push(letter(&VERDICTS, &attempt.verdict));
     to.push(FS);
-    optional(attempt.code.as_deref(), &mut to);
+    optional(attempt.code.as_deref(), to);
     to.push(FS);
-    escape(attempt.worker.as_str(), &mut to);
-    to
+    escape(attempt.worker.as_str(), to);
 }
 
 fn decode_attempt<'a>(began: &str, fields: &mut impl Iterator<Item = &'a str>) -> Result<Attempt, Flaw> {

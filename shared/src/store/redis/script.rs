@@ -69,6 +69,12 @@ scripts! {
     CANCEL = "cancel";
     /// Holds or releases an account.
     HOLD = "hold";
+    /// Draws from a day's quota, or gives back.
+    QUOTA = "quota";
+    /// Keeps what workers tell, and tells it.
+    PULSE = "pulse";
+    /// The token that a fleet shares.
+    TOKEN = "token";
 }
 
 struct Library {

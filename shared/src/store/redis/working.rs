@@ -7,12 +7,11 @@ use std::{
 };
 
 use rand::RngExt;
-use redis::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
     Core, error,
-    finisher::{Finished, Finisher, Report},
+    finisher::{Finished, Finisher, Report, member},
     lock, record,
     record::Record,
     reply::{self, Refusal},
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     AccountName, JobReport, Priority, RunId, Timestamp, Verdict, WorkerId,
-    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, SHARE_OF_OTHERS, StoreError},
 };
 
 /// Between two sendings of a finish that was not answered, at the least; up to twice as long.
@@ -65,9 +64,12 @@ impl Working {
         let mut asks = asks.lock().await;
         asks.number += 1;
         let mut call = self.core.call(script::LEASE, &ask.account);
-        call.arg(record::encode_worker(&ask.worker)).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
+        let mut worker = String::new();
+        record::write_worker(&ask.worker, &mut worker);
+        call.arg(worker).arg(ask.leases).arg(ask.batch).arg(millis(ask.ttl));
         call.arg(ask.only_run.as_ref().map_or("", RunId::as_str)).arg(u8::from(ask.idle));
         call.arg(&asks.name).arg(asks.number).arg(asks.answered);
+        call.arg(u8::from(ask.urgent_only)).arg(SHARE_OF_OTHERS);
         let reply = script::LEASE.send(&self.core.link, &call).await;
         if reply.as_ref().err().is_none_or(|error| !error::is_ambiguous(error)) {
             asks.answered = asks.number;
@@ -78,7 +80,7 @@ impl Working {
 
     pub(super) async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
         let mut call = self.core.call(script::RENEW, &lease.account);
-        call.arg(lease.token).arg(millis(ttl));
+        call.arg(member(lease)).arg(millis(ttl));
         let reply = self.core.send(script::RENEW, &call).await?;
         if reply.refusal() == Some(Refusal::Lapsed) {
             return Err(lapsed(lease));
@@ -146,25 +148,48 @@ fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased, StoreError
         "" => None,
         text => Some(status::hold(&ask.account, text)?),
     };
-    let mut leases = Vec::new();
-    for lease in reply.into_rest().into_iter().skip(3) {
-        leases.push(read_lease(ask, granted_at, &lease)?);
-    }
+    let first = reply.count(3)?;
+    let rest = reply.into_rest();
+    let text = rest.get(4).map_or_else(|| Err(reply::odd("a short reply")), reply::str)?;
+    let leases = if text.is_empty() { Vec::new() } else { read_leases(ask, granted_at, first, text)? };
     Ok(Leased { leases, next_due, alone_waiting, hold })
 }
 
-fn read_lease(ask: &LeaseAsk, granted_at: Timestamp, value: &Value) -> Result<Lease, StoreError> {
-    let mut parts = reply::str(value)?.split(record::LS);
-    let mut next = || parts.next().ok_or_else(|| reply::odd("a lease that is cut short"));
-    let token = next()?.parse().map_err(|_| reply::odd("a token that is no number"))?;
-    let run: RunId = next()?.parse().map_err(|_| reply::odd("a run id that is none"))?;
-    let rank = next()?;
-    let priority = Priority::ALL.into_iter().find(|priority| priority.rank().to_string() == rank);
+/// Reads what was granted: lua/lease.lua says how it is written.
+fn read_leases(
+    ask: &LeaseAsk,
+    granted_at: Timestamp,
+    first: u64,
+    text: &str,
+) -> Result<Vec<Lease>, StoreError> {
+    let mut parts = text.split(record::LS);
+    let mut leases = Vec::with_capacity(ask.leases.min(CHUNK));
+    while let Some(head) = parts.next() {
+        leases.push(read_lease(ask, granted_at, first + leases.len() as u64, head, &mut parts)?);
+    }
+    Ok(leases)
+}
+
+fn read_lease<'a>(
+    ask: &LeaseAsk,
+    granted_at: Timestamp,
+    token: u64,
+    head: &str,
+    parts: &mut impl Iterator<Item = &'a str>,
+) -> Result<Lease, StoreError> {
+    let mut fields = head.split(record::FS);
+    let mut field = || fields.next().ok_or_else(|| reply::odd("a lease that is cut short"));
+    let run: RunId = field()?.parse().map_err(|_| reply::odd("a run id that is none"))?;
+    let rank: u8 = field()?.parse().map_err(|_| reply::odd("a rank that is no number"))?;
+    let priority = Priority::ALL.into_iter().find(|priority| priority.rank() == rank);
+    let count: usize = field()?.parse().map_err(|_| reply::odd("a count that is no number"))?;
     let mut action = None;
-    let mut leased = Vec::with_capacity(ask.batch.min(CHUNK));
-    while let Some(seq) = parts.next() {
-        let (record, tries) = (parts.next(), parts.next());
-        let (Some(record), Some(tries)) = (record, tries) else { return Err(reply::odd("half a job")) };
+    let mut leased = Vec::with_capacity(count.min(CHUNK));
+    for _ in 0..count {
+        let (seq, record, tries) = (parts.next(), parts.next(), parts.next());
+        let (Some(seq), Some(record), Some(tries)) = (seq, record, tries) else {
+            return Err(reply::odd("half a job"));
+        };
         let seq: u64 = seq.parse().map_err(|_| reply::odd("a place that is no number"))?;
         let corrupt = |flaw| StoreError::Corrupt(format!("job {run}/{seq}"), flaw);
         let record = Record::cut(record);

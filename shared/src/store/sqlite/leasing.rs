@@ -1,5 +1,7 @@
 //! Leasing: which jobs come next, and to whom.
 
+use std::collections::VecDeque;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
@@ -7,8 +9,9 @@ use super::{
     flight,
     ledger::{End, Moves, end},
     reclaim::{Whose, reclaim},
-    runs::{account_key, hold_of, priority_of, read_id},
+    runs::{account_key, in_force, read_id},
     schema::{Place, State},
+    share::Share,
     writer::Step,
 };
 use crate::{
@@ -30,7 +33,6 @@ const PAGE: usize = 256;
 struct Source {
     key: i64,
     id: RunId,
-    priority: Priority,
     admission: u64,
 }
 
@@ -39,6 +41,7 @@ struct Grant<'a, 'b> {
     step: &'a Step<'b>,
     ask: &'a LeaseAsk,
     account: i64,
+    share: Share,
     moves: Moves,
     leases: Vec<Lease>,
     passed_over: usize,
@@ -48,7 +51,11 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
     let Some(account) = account_key(step.conn, &ask.account)? else { return Ok(Leased::default()) };
     let mut moves = Moves::default();
     reclaim(step, &mut moves, Whose::Lapsed(account), CHUNK)?;
-    if let Some(hold) = hold_of(step.conn, account, step.now)? {
+    let (hold, share): (Option<String>, Share) = step
+        .conn
+        .prepare_cached("SELECT hold, urgent_in_a_row, last_of_others FROM accounts WHERE key = ?1")?
+        .query_row([account], |row| Ok((row.get(0)?, Share::read(row, 1)?)))?;
+    if let Some(hold) = in_force(hold.as_deref(), step.now)? {
         moves.settle(step)?;
         return Ok(Leased { hold: Some(hold), ..Leased::default() });
     }
@@ -56,10 +63,14 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
     // The counters of the runs say where there is something to lease.
     moves.settle(step)?;
 
-    let mut grant = Grant { step, ask, account, moves: Moves::default(), leases: Vec::new(), passed_over: 0 };
+    let (moves, leases) = (Moves::default(), Vec::new());
+    let mut grant = Grant { step, ask, account, share, moves, leases, passed_over: 0 };
     let more = grant.fill()?;
-    let Grant { moves, leases, .. } = grant;
+    let Grant { moves, leases, share: after, .. } = grant;
     moves.settle(step)?;
+    if after != share {
+        after.write(step, account)?;
+    }
 
     let next_due = if more { Some(step.now).filter(|_| leases.is_empty()) } else { next_due(step, account)? };
     Ok(Leased { leases, next_due, alone_waiting: alone_waiting(step, account, ask)?, hold: None })
@@ -86,8 +97,8 @@ fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> 
     Ok(())
 }
 
-/// When the next waiting job comes due.
-pub(super) fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
+/// When the next waiting job comes due; now, where more of them are due than one step moves.
+fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
     let due: Option<i64> = step
         .conn
         .prepare_cached(
@@ -95,7 +106,7 @@ pub(super) fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Times
         )?
         .query_row([account], |row| row.get(0))
         .optional()?;
-    Ok(due.map(Timestamp::from_millis))
+    Ok(due.map(|due| Timestamp::from_millis(due).max(step.now)))
 }
 
 fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u64> {
@@ -103,9 +114,30 @@ fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u6
         .conn
         .prepare_cached(
             "SELECT coalesce(sum(alone), 0) FROM runs
-             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND (?2 IS NULL OR id = ?2)",
+             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND (?2 IS NULL OR id = ?2)
+                 AND rank <= ?3",
         )?
-        .query_row(params![account, ask.only_run.as_ref().map(RunId::as_str)], |row| row.get(0))?)
+        .query_row(params![account, ask.only_run.as_ref().map(RunId::as_str), last_rank(ask)], |row| row.get(0))?)
+}
+
+/// The last rank that the ask is given jobs of.
+fn last_rank(ask: &LeaseAsk) -> u8 {
+    if ask.urgent_only { Priority::Urgent.rank() } else { Priority::Bulk.rank() }
+}
+
+/// The runs of one priority that have something to lease, in the order in which they are worked.
+#[derive(Default)]
+struct Class {
+    ready: VecDeque<Source>,
+    alone: VecDeque<Source>,
+    /// There may be more runs than were read.
+    more: bool,
+}
+
+impl Class {
+    fn waits(&self) -> bool {
+        !self.ready.is_empty() || !self.alone.is_empty()
+    }
 }
 
 impl Grant<'_, '_> {
@@ -114,98 +146,115 @@ impl Grant<'_, '_> {
         if self.ask.leases == 0 || self.ask.batch == 0 {
             return Ok(true);
         }
-        let ready = self.sources(State::Ready)?;
-        if self.ask.idle {
-            for source in self.sources(State::Alone)? {
-                if ready.first().is_some_and(|first| first.priority < source.priority) {
-                    break;
-                }
-                if self.from(&source, State::Alone)? {
+        let alone = self.ask.idle && alone_waiting(self.step, self.account, self.ask)? > 0;
+        let mut classes = [Class::default(), Class::default(), Class::default()];
+        for (class, rank) in classes.iter_mut().zip(0..=last_rank(self.ask)) {
+            *class = self.class(rank, alone)?;
+        }
+        while self.leases.len() < self.ask.leases && self.passed_over < PASSED_OVER {
+            let [urgent, normal, bulk] = classes.each_ref().map(Class::waits);
+            let Some(turn) = self.share.next(urgent, normal, bulk) else {
+                return Ok(classes.iter().any(|class| class.more));
+            };
+            let [urgent, normal, bulk] = &mut classes;
+            let class = match turn.priority {
+                Priority::Urgent => urgent,
+                Priority::Normal => normal,
+                Priority::Bulk => bulk,
+            };
+            let before = self.leases.len();
+            while let Some(source) = class.alone.pop_front() {
+                if self.from(&source, turn.priority, State::Alone, 1)? {
+                    self.share.granted(&turn, 1);
                     return Ok(true);
                 }
             }
-        }
-        for source in &ready {
-            if self.from(source, State::Ready)? {
-                return Ok(true);
+            let room = turn.leases.min(self.ask.leases - before);
+            self.drain(class, turn.priority, room)?;
+            self.share.granted(&turn, self.leases.len() - before);
+            if !self.leases.is_empty() {
+                classes.iter_mut().for_each(|class| class.alone.clear());
             }
         }
-        Ok(ready.len() == RUNS)
+        Ok(true)
+    }
+
+    /// Grants so many leases of a class, or what there is.
+    fn drain(&mut self, class: &mut Class, priority: Priority, room: usize) -> StepResult<()> {
+        let until = self.leases.len() + room;
+        while let Some(source) = class.ready.front() {
+            self.from(source, priority, State::Ready, until - self.leases.len())?;
+            if self.leases.len() >= until || self.passed_over >= PASSED_OVER {
+                return Ok(());
+            }
+            class.ready.pop_front();
+        }
+        Ok(())
+    }
+
+    fn class(&self, rank: u8, alone: bool) -> StepResult<Class> {
+        let ready = self.sources(rank, State::Ready)?;
+        let alone = if alone { self.sources(rank, State::Alone)? } else { VecDeque::new() };
+        let more = ready.len() == RUNS;
+        Ok(Class { ready, alone, more })
     }
 
     /// Runs with jobs in this state, in the order in which they are worked.
-    fn sources(&self, state: State) -> StepResult<Vec<Source>> {
+    fn sources(&self, rank: u8, state: State) -> StepResult<VecDeque<Source>> {
         let sql = format!(
-            "SELECT key, id, rank, admission FROM runs
-             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND {} > 0
-                 AND (?2 IS NULL OR id = ?2)
-             ORDER BY rank, admission LIMIT ?3",
+            "SELECT key, id, admission FROM runs
+             WHERE account = ?1 AND phase = 'admitted' AND rank = ?2 AND paused = 0 AND cancelled = 0 AND {} > 0
+                 AND (?3 IS NULL OR id = ?3)
+             ORDER BY admission LIMIT ?4",
             state.as_str()
         );
+        let only_run = self.ask.only_run.as_ref().map(RunId::as_str);
         self.step
             .conn
             .prepare_cached(&sql)?
-            .query_and_then(
-                params![self.account, self.ask.only_run.as_ref().map(RunId::as_str), RUNS],
-                |row| {
-                    Ok(Source {
-                        key: row.get(0)?,
-                        id: read_id(&row.get::<_, String>(1)?)?,
-                        priority: priority_of(row.get(2)?)?,
-                        admission: row.get(3)?,
-                    })
-                },
-            )?
+            .query_and_then(params![self.account, rank, only_run, RUNS], |row| {
+                let id = read_id(&row.get::<_, String>(1)?)?;
+                Ok(Source { key: row.get(0)?, id, admission: row.get(2)? })
+            })?
             .collect()
     }
 
-    /// Grants jobs of one run, in file order. Returns whether to stop here.
-    fn from(&mut self, source: &Source, state: State) -> StepResult<bool> {
+    /// Grants jobs of one run, in file order, in so many leases at most. Returns whether there were any.
+    fn from(&mut self, source: &Source, priority: Priority, state: State, room: usize) -> StepResult<bool> {
+        // A job that must run alone shares nothing.
+        let batch = if state == State::Alone { 1 } else { self.ask.batch };
         let mut open: Vec<(Action, Vec<LeasedJob>)> = Vec::new();
         let mut after = Place::of(source.key, 0).0 - 1;
-        let stop = 'run: loop {
-            let page = self.page(source.key, state, after)?;
-            let Some(last) = page.last() else { break false };
+        'run: loop {
+            let page = self.page(source.key, state, after, room)?;
+            let Some(last) = page.last() else { break };
             after = last.0.0;
             for (place, user, job) in page {
-                if self.is_full(&open, state) || self.passed_over >= PASSED_OVER {
-                    break 'run true;
+                let full = open.len() >= room && open.iter().all(|(_, jobs)| jobs.len() >= batch);
+                if full || self.passed_over >= PASSED_OVER {
+                    break 'run;
                 }
-                self.consider(source, state, &mut open, place, &user, job)?;
+                let fits = open.iter().position(|(of, jobs)| *of == job.request.action && jobs.len() < batch);
+                if fits.is_none() && open.len() >= room {
+                    self.passed_over += 1;
+                } else if self.take(source, state, place, &user)? {
+                    match fits.and_then(|at| open.get_mut(at)) {
+                        Some((_, jobs)) => jobs.push(job),
+                        None => open.push((job.request.action, vec![job])),
+                    }
+                }
             }
-        };
-        let full = self.is_full(&open, state);
+        }
+        let any = !open.is_empty();
         for (action, jobs) in open {
-            let lease = self.grant(source, action, jobs)?;
+            let lease = self.grant(source, priority, action, jobs)?;
             self.leases.push(lease);
         }
-        Ok(stop || full)
+        Ok(any)
     }
 
-    fn is_full(&self, open: &[(Action, Vec<LeasedJob>)], state: State) -> bool {
-        if state == State::Alone {
-            return !open.is_empty();
-        }
-        self.leases.len() + open.len() >= self.ask.leases
-            && open.iter().all(|(_, jobs)| jobs.len() >= self.ask.batch)
-    }
-
-    /// Leases the job, or finishes it as superseded, or lets it wait, or leaves it where no lease fits it.
-    fn consider(
-        &mut self,
-        source: &Source,
-        state: State,
-        open: &mut Vec<(Action, Vec<LeasedJob>)>,
-        place: Place,
-        user: &str,
-        job: LeasedJob,
-    ) -> StepResult<()> {
-        let action = job.request.action;
-        let fits = open.iter().position(|(of, jobs)| *of == action && jobs.len() < self.ask.batch);
-        if fits.is_none() && self.leases.len() + open.len() >= self.ask.leases {
-            self.passed_over += 1;
-            return Ok(());
-        }
+    /// Takes the job, or finishes it as superseded, or lets it wait. Returns whether it was taken.
+    fn take(&mut self, source: &Source, state: State, place: Place, user: &str) -> StepResult<bool> {
         if let Some(newer) = flight::decided_by(self.step, self.account, user, source.admission)? {
             self.passed_over += 1;
             let superseded = End {
@@ -214,25 +263,29 @@ impl Grant<'_, '_> {
                 message: Some("a newer run decides about this user"),
                 worker: None,
             };
-            return end(self.step, &mut self.moves, place, state, superseded);
+            end(self.step, &mut self.moves, place, state, superseded)?;
+            return Ok(false);
         }
         if !flight::take(self.step, self.account, user, place)? {
             self.passed_over += 1;
-            return flight::block(self.step, &mut self.moves, self.account, user, place, state);
+            flight::block(self.step, &mut self.moves, self.account, user, place, state)?;
+            return Ok(false);
         }
         self.step
             .conn
             .prepare_cached("UPDATE jobs SET state = 'leased' WHERE place = ?1")?
             .execute([place.0])?;
         self.moves.moved(source.key, state, State::Leased);
-        match fits.and_then(|at| open.get_mut(at)) {
-            Some((_, jobs)) => jobs.push(job),
-            None => open.push((action, vec![job])),
-        }
-        Ok(())
+        Ok(true)
     }
 
-    fn grant(&self, source: &Source, action: Action, jobs: Vec<LeasedJob>) -> StepResult<Lease> {
+    fn grant(
+        &self,
+        source: &Source,
+        priority: Priority,
+        action: Action,
+        jobs: Vec<LeasedJob>,
+    ) -> StepResult<Lease> {
         let seqs: Vec<u64> = jobs.iter().map(|job| job.seq).collect();
         let seqs = serde_json::to_string(&seqs).map_err(|e| unreadable("a lease to be stored", e))?;
         let now = self.step.now;
@@ -259,7 +312,7 @@ impl Grant<'_, '_> {
             account: self.ask.account.clone(),
             worker: self.ask.worker.clone(),
             run: source.id.clone(),
-            priority: source.priority,
+            priority,
             action,
             granted_at: now,
             ttl: self.ask.ttl,
@@ -267,7 +320,13 @@ impl Grant<'_, '_> {
         })
     }
 
-    fn page(&self, run: i64, state: State, after: i64) -> StepResult<Vec<(Place, String, LeasedJob)>> {
+    fn page(
+        &self,
+        run: i64,
+        state: State,
+        after: i64,
+        room: usize,
+    ) -> StepResult<Vec<(Place, String, LeasedJob)>> {
         let word = state.as_str();
         let sql = format!(
             "SELECT place, line, user, action, reason, resolved, resolved_at, spent, may_have_applied, deaths,
@@ -275,7 +334,7 @@ impl Grant<'_, '_> {
              FROM jobs INDEXED BY jobs_{word} WHERE run = ?1 AND state = '{word}' AND place > ?2
              ORDER BY place LIMIT ?3"
         );
-        let wanted = self.ask.leases.saturating_mul(self.ask.batch).clamp(1, PAGE);
+        let wanted = room.saturating_mul(self.ask.batch).clamp(1, PAGE);
         self.step.conn.prepare_cached(&sql)?.query_and_then(params![run, after, wanted], read_job)?.collect()
     }
 }

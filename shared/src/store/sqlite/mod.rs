@@ -10,15 +10,19 @@ mod flight;
 mod leasing;
 mod ledger;
 mod open;
+mod pulses;
+mod quotas;
 mod reclaim;
 mod runs;
 mod schema;
 mod seat;
 mod seeing;
+mod share;
 mod signals;
 mod steering;
 mod steward;
 mod submit;
+mod tokens;
 mod writer;
 
 use std::{
@@ -38,10 +42,13 @@ use self::{
     signals::Signals,
     writer::{Step, Writer},
 };
-use super::{CHUNK, Lease, LeaseAsk, Leased, Resolution, Seal, Sealed, Seat, Steward, Store, StoreError};
+use super::{
+    CHUNK, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, ShelvedToken,
+    Steward, Store, StoreError,
+};
 use crate::{
-    AccountName, Attempt, Clock, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunStatus,
-    Timestamp, WorkerId,
+    AccountName, Attempt, Clock, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
+    Request, RunId, RunStatus, Timestamp, WorkerId,
 };
 
 /// The embedded store: one SQLite file.
@@ -264,6 +271,72 @@ impl Store for SqliteStore {
     async fn release(&self, account: &AccountName) -> Result<bool, StoreError> {
         let account = account.clone();
         self.write(move |step| steering::release(step, &account)).await
+    }
+
+    async fn draw_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        window: QuotaWindow,
+        calls: u64,
+        cap: u64,
+    ) -> Result<Drawn, StoreError> {
+        let (account, label) = (account.clone(), label.to_owned());
+        if calls == 0 {
+            return self.read(move |conn, now| quotas::look(conn, now, &account, &label, window)).await;
+        }
+        self.write(move |step| quotas::draw(step, &account, &label, window, calls, cap)).await
+    }
+
+    async fn return_quota(
+        &self,
+        account: &AccountName,
+        label: &str,
+        drawn_at: Timestamp,
+        calls: u64,
+    ) -> Result<(), StoreError> {
+        let (account, label) = (account.clone(), label.to_owned());
+        self.write(move |step| quotas::give_back(step, &account, &label, drawn_at, calls)).await
+    }
+
+    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
+        let pulse = pulse.clone();
+        self.write(move |step| pulses::publish(step, &pulse)).await
+    }
+
+    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError> {
+        let account = account.clone();
+        self.read(move |conn, now| pulses::all(conn, now, &account)).await
+    }
+
+    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
+        let account = account.clone();
+        self.read(move |conn, now| tokens::shelved(conn, now, &account)).await
+    }
+
+    async fn claim_refresh(
+        &self,
+        account: &AccountName,
+        worker: &WorkerId,
+        instead_of: Option<u64>,
+        ttl: Duration,
+    ) -> Result<Refresh, StoreError> {
+        let (account, worker) = (account.clone(), worker.clone());
+        self.write(move |step| tokens::claim(step, &account, &worker, instead_of, ttl)).await
+    }
+
+    async fn shelve_token(
+        &self,
+        claim: RefreshClaim,
+        sealed: &[u8],
+        keep_for: Duration,
+    ) -> Result<u64, StoreError> {
+        let sealed = sealed.to_vec();
+        self.write(move |step| tokens::shelve(step, &claim, &sealed, keep_for)).await
+    }
+
+    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError> {
+        self.write(move |step| tokens::abandon(step, &claim)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError> {

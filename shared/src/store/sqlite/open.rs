@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     errors::{StepResult, translate},
-    schema::{APPLICATION_ID, FORMAT, TABLES},
+    schema::{APPLICATION_ID, FORMAT, STEPS},
 };
 use crate::store::StoreError;
 
@@ -97,11 +97,11 @@ fn check(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
             let problem = "the file belongs to another program; name another file".to_owned();
             return Err(StoreError::Address { address: address(), problem });
         }
-        Found::Empty | Found::Ours => {}
+        Found::Ours(_) => {}
     }
     write_ahead(conn).map_err(|error| translate(path, error))?;
-    if found == Found::Empty {
-        create(conn).map_err(|error| translate(path, error))?;
+    if found != Found::Ours(FORMAT) {
+        bring_up_to_date(conn).map_err(|error| translate(path, error))?;
     }
     Ok(())
 }
@@ -109,8 +109,8 @@ fn check(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
 /// What kind of file this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    Empty,
-    Ours,
+    /// One of ours; an empty file has format 0.
+    Ours(u64),
     Newer(u64),
     Foreign,
 }
@@ -121,8 +121,8 @@ fn inspect(conn: &Connection) -> StepResult<Found> {
     let tables: u64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (id, format) {
         (APPLICATION_ID, format) if format > FORMAT => Found::Newer(format),
-        (APPLICATION_ID, FORMAT) => Found::Ours,
-        (0, 0) if tables == 0 => Found::Empty,
+        (APPLICATION_ID, format @ 1..) => Found::Ours(format),
+        (0, 0) if tables == 0 => Found::Ours(0),
         _ => Found::Foreign,
     })
 }
@@ -150,13 +150,16 @@ fn write_ahead(conn: &Connection) -> StepResult<()> {
     Ok(())
 }
 
-fn create(conn: &mut Connection) -> StepResult<()> {
+/// Takes the steps that the file lacks, all or none of them.
+fn bring_up_to_date(conn: &mut Connection) -> StepResult<()> {
     let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Another process may have been faster.
-    if inspect(&transaction)? == Found::Empty {
-        transaction.execute_batch(TABLES)?;
+    if let Found::Ours(format) = inspect(&transaction)? {
+        for (step, makes) in STEPS.iter().zip(1..).filter(|(_, makes)| *makes > format) {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", makes)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     transaction.commit()?;
     Ok(())

@@ -129,16 +129,6 @@ pub(super) fn account_key_or_new(conn: &Connection, account: &AccountName) -> St
     Ok(conn.prepare_cached("INSERT INTO accounts (name) VALUES (?1)")?.insert([account.as_str()])?)
 }
 
-/// The account's hold, where one is in force.
-pub(super) fn hold_of(conn: &Connection, account: i64, now: Timestamp) -> StepResult<Option<Hold>> {
-    let text: Option<String> = conn
-        .prepare_cached("SELECT hold FROM accounts WHERE key = ?1")?
-        .query_row([account], |row| row.get(0))
-        .optional()?
-        .flatten();
-    in_force(text.as_deref(), now)
-}
-
 /// Reads a hold; one whose time has passed is over.
 pub(super) fn in_force(text: Option<&str>, now: Timestamp) -> StepResult<Option<Hold>> {
     let hold: Option<Hold> = text

@@ -5,12 +5,16 @@ use crate::RunPhase;
 /// Marks the file as usher's: the letters `ushr`.
 pub(super) const APPLICATION_ID: i32 = 0x7573_6872;
 
-/// The format that this program writes, and the newest that it reads.
-pub(super) const FORMAT: u64 = 1;
+/// What makes each format of the one before; the first makes it of an empty file. Never changed once released: a file of
+/// any format is brought to the newest by the steps that it lacks.
+pub(super) const STEPS: [&str; 2] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET];
 
-/// Every table. A job's key is its *place*: the run's number and the sequence number in one integer, so that appending
-/// is writing at the end of one B-tree. The partial indexes hold only what is in the queue at the moment.
-pub(super) const TABLES: &str = "
+/// The format that this program writes, and the newest that it reads.
+pub(super) const FORMAT: u64 = STEPS.len() as u64;
+
+/// A job's key is its *place*: the run's number and the sequence number in one integer, so that appending is writing at
+/// the end of one B-tree. The partial indexes hold only what is in the queue at the moment.
+const QUEUE_AND_LEDGER: &str = "
 CREATE TABLE accounts (
     key             INTEGER PRIMARY KEY,
     name            TEXT NOT NULL UNIQUE,
@@ -155,6 +159,41 @@ CREATE TABLE idempotency (
     run             TEXT NOT NULL,
     PRIMARY KEY (account, key)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Quotas of a day, pulses, the token, and whose turn it is to be leased.
+const SHARED_BY_THE_FLEET: &str = "
+-- Urgent leases since the others had one, while they waited.
+ALTER TABLE accounts ADD COLUMN urgent_in_a_row INTEGER NOT NULL DEFAULT 0;
+-- The rank that had the others' last lease while both of them waited.
+ALTER TABLE accounts ADD COLUMN last_of_others INTEGER NOT NULL DEFAULT 2;
+
+-- Calls drawn from a label's quota, by the hour.
+CREATE TABLE quota_hours (
+    account         INTEGER NOT NULL,
+    label           TEXT NOT NULL,
+    hour            INTEGER NOT NULL,   -- its beginning
+    calls           INTEGER NOT NULL,
+    PRIMARY KEY (account, label, hour)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pulses (
+    account         INTEGER NOT NULL,
+    worker          TEXT NOT NULL,
+    told_at         INTEGER NOT NULL,
+    pulse           TEXT NOT NULL,      -- JSON
+    PRIMARY KEY (account, worker)
+) STRICT, WITHOUT ROWID;
+
+-- The row outlives its token, so that generations and claims only grow.
+CREATE TABLE tokens (
+    account         INTEGER PRIMARY KEY,
+    generation      INTEGER NOT NULL DEFAULT 0,
+    sealed          BLOB,
+    expires_at      INTEGER,
+    claim           INTEGER NOT NULL DEFAULT 0,  -- the last one given out
+    claimed_until   INTEGER                      -- NULL once it is over
+) STRICT;
 ";
 
 /// Where a job is. The SQL spells these words out, so that the partial indexes apply.

@@ -2,9 +2,8 @@
 //!
 //! Source: Zoom's "Server-to-Server OAuth" page.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use http::HeaderValue;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,35 +13,12 @@ use super::{
     said::{Said, scalar},
     throttle,
 };
-use crate::provider::{Reply, http::Answer};
+use crate::provider::{Reply, http::Answer, token::Granted};
 
-/// A token is replaced so long before it ends, or a tenth of its life where that is less.
-const AHEAD: Duration = Duration::from_secs(60);
 /// Zoom's tokens live an hour; an answer that does not say so is trusted for less.
 const LIFE_UNSAID: Duration = Duration::from_secs(600);
-/// A life beyond this is no life that Zoom documents; it is taken as this.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A token, and what it may do.
-pub(super) struct Token {
-    /// `Bearer ...`, marked sensitive.
-    pub(super) bearer: HeaderValue,
-    /// The token itself, so that it can be struck from what a vendor echoes.
-    pub(super) secret: SecretString,
-    /// When it is replaced.
-    pub(super) fresh_until: Timestamp,
-    /// The scopes that were granted; `None` where the answer did not tell.
-    pub(super) scopes: Option<Vec<String>>,
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("fresh_until", &self.fresh_until)
-            .field("scopes", &self.scopes)
-            .finish_non_exhaustive()
-    }
-}
+/// More than any life: what can't be counted in seconds is taken as this.
+const LIFE_AT_MOST: f64 = 1e9;
 
 /// Where the account's credentials are configured: named in messages, so that a person knows what to correct.
 #[derive(Clone, Debug)]
@@ -60,39 +36,27 @@ struct GrantBody {
     scope: Value,
 }
 
-/// Reads the token endpoint's answer. `asked_at` is when the request was sent: a token's life is counted from there.
-pub(super) fn grant(
-    answer: &Answer,
-    whence: &Whence,
-    asked_at: Timestamp,
-    now: Timestamp,
-) -> Result<Token, Reply> {
+/// Reads the token endpoint's answer.
+pub(super) fn grant(answer: &Answer, whence: &Whence, now: Timestamp) -> Result<Granted, Reply> {
     if answer.status == 200
         && answer.body.cut().is_none()
         && let Ok(body) = serde_json::from_slice::<GrantBody>(answer.body.bytes())
-        && let Some(token) = token(body, asked_at)
+        && let Some(granted) = granted(body)
     {
-        return Ok(token);
+        return Ok(granted);
     }
     Err(refusal(answer, whence, now))
 }
 
-fn token(body: GrantBody, asked_at: Timestamp) -> Option<Token> {
-    use secrecy::ExposeSecret;
-    let secret = body.access_token;
-    if secret.expose_secret().is_empty() {
-        return None;
-    }
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret())).ok()?;
-    bearer.set_sensitive(true);
+fn granted(body: GrantBody) -> Option<Granted> {
     let life = scalar(&body.expires_in)
         .and_then(|seconds| seconds.parse::<f64>().ok())
         .filter(|seconds| *seconds > 0.0)
-        .map_or(LIFE_UNSAID, |seconds| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())));
+        .map_or(LIFE_UNSAID, |seconds| Duration::from_secs_f64(seconds.min(LIFE_AT_MOST)));
     let scopes = body.scope.as_str().map(|scopes| {
         scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
     });
-    Some(Token { bearer, secret, fresh_until: asked_at.after(life - AHEAD.min(life / 10)), scopes })
+    Granted::new(body.access_token, life, scopes)
 }
 
 fn refusal(answer: &Answer, whence: &Whence, now: Timestamp) -> Reply {
@@ -166,32 +130,28 @@ mod tests {
         Whence { account: "zoom-main".into(), client_secret: "the environment variable ZOOM_SECRET".into() }
     }
 
-    fn read(status: u16, body: &str) -> Result<Token, Reply> {
+    fn read(status: u16, body: &str) -> Result<Granted, Reply> {
         let body = Body::Whole(Bytes::copy_from_slice(body.as_bytes()));
-        grant(&Answer { status, headers: HeaderMap::new(), body }, &whence(), NOW, NOW)
-    }
-
-    fn fresh_for(body: &str) -> u64 {
-        read(200, body).unwrap().fresh_until.since(NOW).as_millis() as u64
+        grant(&Answer { status, headers: HeaderMap::new(), body }, &whence(), NOW)
     }
 
     #[test]
-    fn a_token_is_replaced_a_minute_or_a_tenth_of_its_life_before_it_ends() {
+    fn a_token_s_life_is_what_the_answer_says_where_it_can_be_read() {
         let cases = [
             (
                 r#"{"access_token":"t","token_type":"bearer","expires_in":3600,"scope":"a b","api_url":"https://x"}"#,
-                3_540_000,
+                3_600.0,
             ),
-            (r#"{"access_token":"t","expires_in":3599}"#, 3_539_000),
-            (r#"{"access_token":"t","expires_in":"600"}"#, 540_000),
-            (r#"{"access_token":"t","expires_in":8}"#, 7_200),
-            (r#"{"access_token":"t","expires_in":0}"#, 540_000),
-            (r#"{"access_token":"t","expires_in":-5}"#, 540_000),
-            (r#"{"access_token":"t","expires_in":1e300}"#, 86_340_000),
-            (r#"{"access_token":"t"}"#, 540_000),
+            (r#"{"access_token":"t","expires_in":3599}"#, 3_599.0),
+            (r#"{"access_token":"t","expires_in":"600"}"#, 600.0),
+            (r#"{"access_token":"t","expires_in":8}"#, 8.0),
+            (r#"{"access_token":"t","expires_in":0}"#, 600.0),
+            (r#"{"access_token":"t","expires_in":-5}"#, 600.0),
+            (r#"{"access_token":"t","expires_in":1e300}"#, 86_400.0),
+            (r#"{"access_token":"t"}"#, 600.0),
         ];
         for (body, expected) in cases {
-            assert_eq!(fresh_for(body), expected, "{body}");
+            assert_eq!(read(200, body).unwrap().life.as_secs_f64(), expected, "{body}");
         }
     }
 
@@ -274,7 +234,7 @@ mod tests {
     #[test]
     fn no_secret_stands_in_debug_output_or_in_an_error() {
         let token = read(200, r#"{"access_token":"s3cret-token","expires_in":3600}"#).unwrap();
-        assert!(!format!("{token:?} {:?}", token.bearer).contains("s3cret"));
+        assert!(!format!("{token:?}").contains("s3cret"));
         let odd =
             read(200, r#"{"message":"s3cret-token","access_token":{"is":"s3cret-token"}}"#).unwrap_err();
         assert!(!format!("{odd:?}").contains("s3cret"));

@@ -19,7 +19,7 @@ use futures::future::join_all;
 use http::{Method, header::AUTHORIZATION};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
 use usher_shared::{
@@ -30,10 +30,12 @@ use usher_shared::{
 use super::{
     Access, Call, Cursor, Label, Page, Provider, ProviderError, ProviderOptions, Rate, Reply,
     http::{Answer, PAGE_BODY, SMALL_BODY, check_address, client, exchange},
+    token::{Fleet, Tokens},
 };
 use directory::NoUser;
 pub use rates::{LIGHT, MEDIUM};
-use token::{Credentials, Tokens};
+pub(super) use rates::{label, rates};
+use token::{Credentials, ZoomTokens};
 
 /// Zoom's guide allows 300 users a page; one of its specifications says 2,000. The guide's is safe.
 const PAGE_SIZE: u64 = 300;
@@ -51,6 +53,8 @@ pub struct ZoomProvider {
     base_url: String,
     client: Client,
     tokens: Tokens,
+    /// So that it can be struck from what a vendor echoes.
+    client_secret: SecretString,
     rates: Vec<Rate>,
     options: ProviderOptions,
 }
@@ -80,9 +84,16 @@ impl ZoomProvider {
             },
         };
         let client = client(name, &options, &[&config.base_url, &config.token_url])?;
-        let tokens = Tokens::new(client.clone(), credentials, Arc::clone(&options.clock));
+        let client_secret = credentials.client_secret.clone();
+        let (clock, call_timeout) = (Arc::clone(&options.clock), options.call_timeout);
+        let fleet = options
+            .shelf
+            .clone()
+            .map(|shelf| Fleet::new(account, shelf, credentials.sealing(), call_timeout));
+        let source = ZoomTokens { client: client.clone(), credentials, clock: Arc::clone(&clock) };
+        let tokens = Tokens::new(account, Box::new(source), fleet, clock, call_timeout);
         let base_url = config.base_url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { account: account.clone(), base_url, client, tokens, rates, options })
+        Ok(Self { account: account.clone(), base_url, client, tokens, client_secret, rates, options })
     }
 
     /// One call, its token included, within the call's timeout. A 401 drops the token that was used, and so does a missing
@@ -118,12 +129,12 @@ impl ZoomProvider {
         };
         let mut reply = classify::classify(call, &answer, self.now());
         if reply.verdict == Verdict::Unauthorized || reply.halt.is_some() {
-            self.tokens.invalidate(&token).await;
+            self.tokens.refused(&token);
         }
         if reply.verdict == Verdict::Applied {
             return Ok((answer, reply));
         }
-        for secret in [&token.secret, self.tokens.client_secret()] {
+        for secret in [&token.secret, &self.client_secret] {
             if let Some(message) = reply.message.as_mut().filter(|text| text.contains(secret.expose_secret()))
             {
                 *message = message.replace(secret.expose_secret(), "[secret]");

@@ -13,7 +13,7 @@ pub const LIGHT: Label = Label("light");
 pub const MEDIUM: Label = Label("medium");
 
 /// The label a call counts under.
-pub(super) fn label(call: Call) -> Label {
+pub(in crate::provider) fn label(call: Call) -> Label {
     match call {
         Call::Apply(_) | Call::LookUp => LIGHT,
         Call::List => MEDIUM,
@@ -21,7 +21,7 @@ pub(super) fn label(call: Call) -> Label {
 }
 
 /// The account's limits: its plan's, or those that the configuration sets in their place. The day's limits stay the plan's.
-pub(super) fn rates(account: &str, config: &ZoomConfig) -> Result<Vec<Rate>, ProviderError> {
+pub(in crate::provider) fn rates(account: &str, config: &ZoomConfig) -> Result<Vec<Rate>, ProviderError> {
     let (light, light_a_day, medium, medium_a_day) = match config.plan {
         ZoomPlan::Free => (4.0, Some(6_000), 2.0, Some(2_000)),
         ZoomPlan::Pro => (30.0, None, 20.0, None),

@@ -28,9 +28,9 @@ local last = min(run.next, run.cursor + limit - queued)
 for seq = run.cursor, last - 1 do seqs[#seqs + 1] = tostring(seq) end
 if #seqs > 0 then
   local found = records(run, seqs)
-  local tries = call('HMGET', run.key .. ':tries', unpack(seqs))
+  local tries = tries_of(run, seqs)
   for i = 1, #seqs do
-    local record = found[seqs[i]]
+    local record = found[i]
     if record and not find(record, '^[^\30]*\30D') then
       cancel_job(run, seqs[i], record, '', 0, tries[i])
       if i > queued then add(run, 'pending', -1) end

@@ -7,12 +7,13 @@
 -- All this is loaded once, as one library. What belongs to a call (KEYS, ARGV, base, now, and the libraries' own runs,
 -- pages, standings) is set anew by `enter`, so that nothing is left of a call before, failed ones included.
 -- What the server provides: not there yet while the library loads, so taken at the first call.
-local call, floor, format, max, min, match, find, gmatch, concat, sort
+local call, floor, format, max, min, match, find, gmatch, sub, concat, sort, table_remove
 local tonumber, tostring, pairs, ipairs, next, unpack, pack_struct, unpack_struct
 local function take_what_there_is()
   call, floor, max, min = redis.call, math.floor, math.max, math.min
-  format, match, find, gmatch = string.format, string.match, string.find, string.gmatch
-  concat, sort, pack_struct, unpack_struct = table.concat, table.sort, struct.pack, struct.unpack
+  format, match, find, gmatch, sub = string.format, string.match, string.find, string.gmatch, string.sub
+  concat, sort, table_remove = table.concat, table.sort, table.remove
+  pack_struct, unpack_struct = struct.pack, struct.unpack
   tonumber, tostring, pairs, ipairs, next, unpack = _G.tonumber, _G.tostring, _G.pairs, _G.ipairs, _G.next, _G.unpack
 end
 

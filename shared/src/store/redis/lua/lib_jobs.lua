@@ -20,22 +20,41 @@ local function page_key(run, seq)
   return key
 end
 
+-- The records at these places, in their order.
 local function records(run, seqs)
-  local found, i = {}, 1
-  if #seqs == 1 then
-    found[seqs[1]] = call('HGET', page_key(run, seqs[1]), seqs[1])
-    return found
-  end
-  while i <= #seqs do
-    local page, part = floor(seqs[i] / PAGE), {}
-    while seqs[i] and floor(seqs[i] / PAGE) == page do
-      part[#part + 1] = seqs[i]
-      i = i + 1
+  local n = #seqs
+  if n == 0 then return {} end
+  local page, whole = floor(seqs[1] / PAGE), true
+  for i = 2, n do
+    if floor(seqs[i] / PAGE) ~= page then
+      whole = false
+      break
     end
-    local got = call('HMGET', page_key(run, part[1]), unpack(part))
-    for k = 1, #part do found[part[k]] = got[k] end
+  end
+  if whole then return call('HMGET', page_key(run, seqs[1]), unpack(seqs)) end
+  local found, parts, places = {}, {}, {}
+  for i = 1, n do
+    local key = page_key(run, seqs[i])
+    local part = parts[key]
+    if not part then
+      part = {}
+      parts[key], places[key] = part, {}
+    end
+    part[#part + 1] = seqs[i]
+    places[key][#part] = i
+  end
+  for key, part in pairs(parts) do
+    local got = call('HMGET', key, unpack(part))
+    for k = 1, #part do found[places[key][k]] = got[k] end
   end
   return found
+end
+
+-- The tries of jobs, in their order. Most runs have none at all, which is asked once.
+local function tries_of(run, seqs)
+  if run.tried == nil then run.tried = call('EXISTS', run.key .. ':tries') == 1 end
+  if not run.tried or #seqs == 0 then return {} end
+  return call('HMGET', run.key .. ':tries', unpack(seqs))
 end
 
 local function save_page(key)
@@ -50,9 +69,9 @@ local function put(run, seq, record)
     page = {}
     pages[key] = page
   end
-  page[#page + 1] = seq
-  page[#page + 1] = record
-  if #page >= 2 * CHUNK then save_page(key) end
+  local n = #page
+  page[n + 1], page[n + 2] = seq, record
+  if n + 2 >= 2 * CHUNK then save_page(key) end
 end
 
 local function save_jobs()
@@ -60,7 +79,10 @@ local function save_jobs()
 end
 
 -- What identifies the user to be changed; nil where the resolution is another.
-local function user_of(record) return match(record, '^[^\30]*\30C([^\31\30]*)') end
+local function user_of(record)
+  local at = find(record, RS, 1, true)
+  return at and match(record, '^C([^\31\30]*)', at + 1)
+end
 
 local function is_finished(record) return find(record, '\30[^\30]*\30') ~= nil end
 
@@ -81,26 +103,32 @@ local function note(run, seq, tries, entry, spent, death, maybe, began, ended)
   if was == '1' then maybe = '1' end
   local head = concat({ before + spent, deaths + death, maybe, first, last, listed + 1 }, ',')
   call('HSET', run.key .. ':tries', seq, head .. rest .. RS .. entry)
+  run.tried = true
 end
 
--- Gives a job its outcome. head: `letter[code FS message]`; attempt: the encoded attempt that ended it, or ''; tries:
--- those before it, or false.
-local function conclude(run, seq, record, head, attempt, ended, tries)
-  local outcome = head
-  if attempt ~= '' then outcome = outcome .. FS .. attempt end
+-- Gives a job its outcome, written as it stands in the record: `letter FS code FS message`, and the attempt that ended
+-- it where there was one (attempted). tries: those before it, or false.
+local function end_job(run, seq, record, outcome, attempted, ended, tries)
+  local letter = sub(outcome, 1, 1)
   if tries then
     local _, _, _, first, last, listed = tries_head(tries)
-    if attempt ~= '' then
+    if attempted then
       listed = listed + 1
       if ended > last then last = ended end
     end
     outcome = outcome .. GS .. listed .. ',' .. first .. ',' .. last
   end
-  if not find(record, RS, 1, true) then record = record .. RS end
   put(run, seq, record .. RS .. outcome)
-  add(run, 'done', 1)
-  local letter = head:sub(1, 1)
+  run.done = run.done + 1
+  run.changed = true
   run.outcomes[letter] = (run.outcomes[letter] or 0) + 1
+end
+
+-- The same, of a job that may have no resolution. head: without the attempt; attempt: the encoded one, or ''.
+local function conclude(run, seq, record, head, attempt, ended, tries)
+  if not find(record, RS, 1, true) then record = record .. RS end
+  local attempted = attempt ~= ''
+  end_job(run, seq, record, attempted and head .. FS .. attempt or head, attempted, ended, tries)
 end
 
 -- A job that ends as cancelled decides about nobody: its claim on the user is taken back.
@@ -130,7 +158,7 @@ end
 -- Puts jobs back among those that are ready; those that must run alone apart.
 local function requeue(run, seqs)
   if #seqs == 0 then return end
-  local tries = call('HMGET', run.key .. ':tries', unpack(seqs))
+  local tries = tries_of(run, seqs)
   local again, alone = {}, {}
   for i = 1, #seqs do
     local to = again
@@ -151,20 +179,18 @@ local function requeue(run, seqs)
   end
 end
 
--- A lease as held: expires FS began FS run FS worker FS seqs, a seq with tries followed by a +.
-local function held_lease(token)
-  local held = call('HGET', base .. ':held', token)
-  if not held then return end
-  local expires, began, run, worker, seqs = match(held, '^(%d+)\31(%d+)\31([^\31]*)\31([^\31]*)\31(.*)$')
-  return tonumber(expires), tonumber(began), run, worker, seqs
+-- A lease stands in leases, by its end, as `run FS seqs FS token FS began FS worker`, the seqs parted by commas. Its holder
+-- names it by just that.
+local function cut_lease(member)
+  local id, seqs, token, began, worker = match(member, '^([^\31]*)\31([^\31]*)\31(%d+)\31(%d+)\31(.*)$')
+  local list = {}
+  for seq in gmatch(seqs, '%d+') do list[#list + 1] = seq end
+  return load_run(id), list, tonumber(token), tonumber(began), worker
 end
 
-local function drop_lease(token)
-  call('ZREM', base .. ':leases', token)
-  call('HDEL', base .. ':held', token)
-end
-
-local function free_user(record)
-  local user = user_of(record)
-  if user then call('SREM', base .. ':busy', user) end
+-- Ends leases, and frees the users of their jobs.
+local function end_leases(members, users)
+  if #members == 0 then return end
+  call('ZREM', base .. ':leases', unpack(members))
+  call('SREM', base .. ':busy', unpack(users))
 end

@@ -64,6 +64,9 @@ local function place(run)
   return 3 * RANK + run.sealed
 end
 
+-- Where a rank begins.
+local function place_of(rank) return format('%d', rank * RANK) end
+
 local function rank_of(score) return floor(score / RANK) end
 
 local function workable(run) return run and run.phase == 'a' and not run.paused and not run.cancelled end

@@ -17,7 +17,7 @@ local found = records(run, seqs)
 local ready, users = {}, {}
 for i = 1, #seqs do
   local seq = seqs[i]
-  local record = found[seq]
+  local record = found[i]
   local user = record and user_of(record)
   if user then
     ready[#ready + 1] = seq

@@ -2,14 +2,10 @@
 -- Lengthens a lease.
 --
 -- KEYS[1]  usher:{account}
--- ARGV     1 now; 2 token; 3 ttl in ms
+-- ARGV     1 now; 2 the lease as it stands in leases; 3 ttl in ms
 -- replies  {now}; {LAPSED}
 -- keeps    a lease that has lapsed stays lapsed
-local held = call('HGET', base .. ':held', ARGV[2])
-if not held then return { LAPSED } end
-local expires, rest = match(held, '^(%d+)(.*)$')
-if tonumber(expires) <= now then return { LAPSED } end
-local ends = now + tonumber(ARGV[3])
-call('ZADD', base .. ':leases', ends, ARGV[2])
-call('HSET', base .. ':held', ARGV[2], ends .. rest)
+local ends = call('ZSCORE', base .. ':leases', ARGV[2])
+if not ends or tonumber(ends) <= now then return { LAPSED } end
+call('ZADD', base .. ':leases', 'XX', now + tonumber(ARGV[3]), ARGV[2])
 return { now }

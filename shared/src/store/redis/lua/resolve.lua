@@ -13,11 +13,12 @@ local seqs = {}
 for i = 4, #ARGV, 2 do seqs[#seqs + 1] = ARGV[i] end
 local found = records(run, seqs)
 for i = 1, #seqs do
-  if not found[seqs[i]] then return { NO_JOB, seqs[i] } end
+  if not found[i] then return { NO_JOB, seqs[i] } end
 end
+local latest = {} -- what the same call said of the same place before
 for i = 4, #ARGV, 2 do
   local seq, resolution = ARGV[i], ARGV[i + 1]
-  local request, before = match(found[seq], '^([^\30]*)\30?(.*)$')
+  local request, before = match(latest[seq] or found[i / 2 - 1], '^([^\30]*)\30?(.*)$')
   local was, is = before:sub(1, 1) == 'D', resolution:sub(1, 1) == 'D'
   if before == '' then add(run, 'unresolved', -1) end
   if is ~= was then
@@ -28,8 +29,8 @@ for i = 4, #ARGV, 2 do
     if is then call('ZADD', run.key .. ':dups', seq, seq) else call('ZREM', run.key .. ':dups', seq) end
   end
   if resolution:sub(1, 1) == 'C' then resolution = resolution .. FS .. now end
-  found[seq] = request .. RS .. resolution
-  put(run, seq, found[seq])
+  latest[seq] = request .. RS .. resolution
+  put(run, seq, latest[seq])
 end
 save_jobs()
 save_runs()

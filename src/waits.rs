@@ -1,0 +1,290 @@
+//! Why a run waits, and until when.
+
+use jiff::tz::TimeZone;
+use usher_shared::{
+    DayUse, Hold, HoldReason, Priority, RunPhase, RunStatus, Timestamp, config::StoreAddress,
+};
+
+use crate::{
+    activity::Activity,
+    report::{
+        moments::when,
+        numbers::{count, of},
+        table::printable,
+    },
+};
+
+/// Pauses that end sooner than this are over before anybody has read of them.
+const WORTH_A_WORD_MS: i64 = 500;
+/// Ends that lie no further apart are one and the same.
+const SAME_END_MS: u64 = 5_000;
+/// A worker that has just begun, or a run that has just been submitted, is given this long to show up.
+const TO_SHOW_UP_MS: u64 = 3_000;
+
+/// Something that a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The word for programs: an interface, never changed.
+    pub why: &'static str,
+    /// When it goes on by itself, where that is known.
+    pub until: Option<Timestamp>,
+    /// For people; without the time.
+    pub what: String,
+}
+
+impl Wait {
+    /// What it waits for and until when, for people.
+    pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
+        match self.until {
+            Some(until) => format!("{}; goes on by itself {}", self.what, when(until, now, zone)),
+            None => self.what.clone(),
+        }
+    }
+}
+
+/// Why a run waits: nothing where it does not, the weightiest first.
+pub fn waits(
+    status: &RunStatus,
+    activity: Option<&Activity>,
+    store: &StoreAddress,
+    now: Timestamp,
+) -> Vec<Wait> {
+    if status.phase.is_over() || status.cancelled {
+        return Vec::new();
+    }
+    let mut waits = Vec::new();
+    if status.paused {
+        let what = format!("paused by a person; `usher resume {}` goes on", status.run.id);
+        waits.push(Wait { why: "paused", until: None, what });
+    }
+    let day = activity.and_then(Activity::changes).and_then(|lane| lane.day);
+    let parked = day.and_then(|day| parked(&day, status.run.priority, now));
+    match &status.hold {
+        Some(hold) => waits.push(held(hold)),
+        None => waits.extend(parked),
+    }
+    if let Some(activity) = activity {
+        let mut refused = refused(status, activity, now);
+        refused.retain(|pause| !waits.iter().any(|wait| is_same_end(wait, pause)));
+        waits.extend(refused);
+        waits.extend(nobody(status, activity, store, now));
+    }
+    waits
+}
+
+/// The account's hold.
+pub fn held(hold: &Hold) -> Wait {
+    let why = match hold.reason {
+        HoldReason::Quota => "day_quota",
+        HoldReason::Breaker => "vendor_fails",
+        HoldReason::Credentials => "credentials",
+        HoldReason::Scope => "scope",
+    };
+    Wait { why, until: hold.until, what: printable(without_its_end(hold)) }
+}
+
+/// The message of a hold that ends by itself closes with that time, in UTC to the millisecond; it is told better here.
+fn without_its_end(hold: &Hold) -> &str {
+    let message = hold.message.trim_end_matches('.');
+    let ends = hold.until.and_then(|until| message.strip_suffix(until.to_string().as_str()));
+    ends.and_then(|rest| rest.rsplit_once("; ")).map_or(message, |(what, _)| what)
+}
+
+/// The day's quota as it is counted here.
+fn parked(day: &DayUse, priority: Priority, now: Timestamp) -> Option<Wait> {
+    let until = day.drawn.frees_at;
+    if until <= now {
+        return None;
+    }
+    let calls = of(day.calls, "call");
+    if day.drawn.used >= day.calls {
+        return Some(Wait {
+            why: "day_quota",
+            until: Some(until),
+            what: format!("the day's {calls} are used up"),
+        });
+    }
+    if priority == Priority::Urgent || day.parked_until().is_none() {
+        return None;
+    }
+    let what = format!(
+        "{} of the day's {calls} are used, and the last {} are kept for urgent work",
+        count(day.drawn.used),
+        count(day.urgent_only),
+    );
+    Some(Wait { why: "kept_for_urgent", until: Some(until), what })
+}
+
+/// Pauses after refusals: of changes, and of listings and look-ups while those are what is done.
+fn refused(status: &RunStatus, activity: &Activity, now: Timestamp) -> Vec<Wait> {
+    let resolving = status.phase == RunPhase::Sealed;
+    let lanes = activity.lanes.iter().enumerate().filter(|(place, _)| *place == 0 || resolving);
+    let waits = lanes.filter_map(|(place, lane)| {
+        let until = lane.paused_until.filter(|at| at.as_millis() - now.as_millis() >= WORTH_A_WORD_MS)?;
+        let which = if place == 0 { String::new() } else { format!("{} calls are ", lane.label) };
+        let what = format!("{which}refused for the vendor's rate limit");
+        Some(Wait { why: "rate_limit", until: Some(until), what })
+    });
+    waits.collect()
+}
+
+/// Nobody is there to work.
+fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Timestamp) -> Option<Wait> {
+    if activity.workers > 0 || status.paused || status.counters.leased > 0 {
+        return None;
+    }
+    let fresh = status.sealed_at.is_some_and(|at| now.since(at).as_millis() < TO_SHOW_UP_MS.into());
+    let account = &status.run.account;
+    let what = match (fresh, store) {
+        (true, _) => "no worker has begun yet".to_owned(),
+        (false, StoreAddress::Redis(_)) => format!(
+            "no worker is running for {account}; start one (any number, on any machine) with `usher worker --account {account}`"
+        ),
+        (false, StoreAddress::Sqlite(_)) => format!(
+            "no worker is running for {account}; `usher resume {}` works this run here, `usher worker` all there is",
+            status.run.id
+        ),
+    };
+    Some(Wait { why: "no_worker", until: None, what })
+}
+
+fn is_same_end(one: &Wait, other: &Wait) -> bool {
+    let (Some(one), Some(other)) = (one.until, other.until) else { return false };
+    one.as_millis().abs_diff(other.as_millis()) <= SAME_END_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use usher_shared::{Action, Counters, Drawn, Effort, NewRun};
+
+    use super::*;
+    use crate::activity::Lane;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    const NOW: &str = "2026-11-21T20:48:00Z";
+    const MIDNIGHT: &str = "2026-11-22T00:00:00Z";
+
+    fn run(priority: Priority) -> RunStatus {
+        RunStatus {
+            run: NewRun {
+                id: "20261121-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: at("2026-11-21T20:00:00Z"),
+            },
+            phase: RunPhase::Admitted,
+            paused: false,
+            cancelled: false,
+            admission: Some(1),
+            by_action: BTreeMap::from([(Action::Deactivate, 10)]),
+            counters: Counters { total: 10, queued: 10, ..Counters::default() },
+            effort: Effort::default(),
+            sealed_at: Some(at("2026-11-21T20:00:00Z")),
+            finished_at: None,
+            hold: None,
+        }
+    }
+
+    fn activity(workers: usize, lane: Lane) -> Activity {
+        Activity { workers, in_flight: 0, lanes: vec![lane] }
+    }
+
+    fn day(used: u64) -> Lane {
+        let drawn = Drawn { granted: 0, used, at: at(NOW), frees_at: at(MIDNIGHT) };
+        Lane { day: Some(DayUse { calls: 6_000, urgent_only: 120, drawn }), ..Lane::default() }
+    }
+
+    fn hold(reason: HoldReason, until: Option<&str>) -> Option<Hold> {
+        let until = until.map(at);
+        let end = until.map(|until| format!("; a probe follows at {until}")).unwrap_or_default();
+        Some(Hold { reason, message: format!("words{end}."), since: at(NOW), until })
+    }
+
+    fn told(status: &RunStatus, activity: Option<&Activity>, store: &str) -> Vec<String> {
+        let found = waits(status, activity, &store.parse().unwrap(), at(NOW));
+        found.iter().map(|wait| format!("{}: {}", wait.why, wait.words(at(NOW), &TimeZone::UTC))).collect()
+    }
+
+    #[test]
+    fn why_it_waits_and_until_when_is_what_the_facts_say() {
+        let paused = Lane { paused_until: Some(at("2026-11-21T20:48:04.200Z")), ..Lane::default() };
+        let until_midnight = Lane { paused_until: Some(at(MIDNIGHT)), ..day(6_000) };
+        let blink = Lane { paused_until: Some(at("2026-11-21T20:48:00.050Z")), ..Lane::default() };
+        let normal = || run(Priority::Normal);
+        let midnight = "goes on by itself at 00:00 UTC, in 3 h 12 min";
+        let cases: Vec<(&str, RunStatus, Activity, Vec<String>)> = vec![
+            ("it works", normal(), activity(2, Lane::default()), vec![]),
+            (
+                "a refusal",
+                normal(),
+                activity(1, paused.clone()),
+                vec!["rate_limit: refused for the vendor's rate limit; goes on by itself in 4.2 s".into()],
+            ),
+            ("a blink", normal(), activity(1, blink), vec![]),
+            (
+                "the day is used up",
+                normal(),
+                activity(1, day(6_000)),
+                vec![format!("day_quota: the day's 6,000 calls are used up; {midnight}")],
+            ),
+            (
+                "what is left is for urgent work",
+                normal(),
+                activity(1, day(5_880)),
+                vec![format!(
+                    "kept_for_urgent: 5,880 of the day's 6,000 calls are used, and the last 120 are kept for urgent work; \
+                     {midnight}"
+                )],
+            ),
+            ("and this is urgent work", run(Priority::Urgent), activity(1, day(5_880)), vec![]),
+            ("calls are left", normal(), activity(1, day(5_879)), vec![]),
+            (
+                "a hold and a pause for the same quota are one reason",
+                RunStatus { hold: hold(HoldReason::Quota, Some(MIDNIGHT)), ..normal() },
+                activity(1, until_midnight),
+                vec![format!("day_quota: words; {midnight}")],
+            ),
+            (
+                "a hold that waits for a person",
+                RunStatus { hold: hold(HoldReason::Scope, None), ..normal() },
+                activity(1, Lane::default()),
+                vec!["scope: words".into()],
+            ),
+            (
+                "paused by a person, and nobody there, which then is no reason",
+                RunStatus { paused: true, ..normal() },
+                Activity::default(),
+                vec!["paused: paused by a person; `usher resume 20261121-k3f9zm` goes on".into()],
+            ),
+            ("cancelled", RunStatus { cancelled: true, ..normal() }, activity(1, paused), vec![]),
+            (
+                "just submitted",
+                RunStatus { sealed_at: Some(at("2026-11-21T20:47:58Z")), ..normal() },
+                Activity::default(),
+                vec!["no_worker: no worker has begun yet".into()],
+            ),
+        ];
+        for (case, status, activity, expected) in cases {
+            assert_eq!(told(&status, Some(&activity), "redis://localhost:1"), expected, "{case}");
+        }
+        assert_eq!(told(&normal(), None, "redis://localhost:1"), Vec::<String>::new(), "nothing is known");
+    }
+
+    #[test]
+    fn where_nobody_works_it_says_how_to_start() {
+        let nobody = Activity::default();
+        let run = run(Priority::Normal);
+        let words = told(&run, Some(&nobody), "redis://localhost:1").concat();
+        assert!(words.contains("`usher worker --account zoom-main`"), "{words}");
+        let words = told(&run, Some(&nobody), "sqlite:usher.db").concat();
+        assert!(words.contains("`usher resume 20261121-k3f9zm`"), "{words}");
+    }
+}
