@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod faults;
 mod flight;
+pub mod journal;
 pub mod message;
 pub mod rate;
 pub mod record;

@@ -32,7 +32,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    fn word(self) -> String {
+    pub(crate) fn word(self) -> String {
         match self {
             Ending::Status(status) => status.to_string(),
             Ending::Lost => "lost".to_owned(),
@@ -117,6 +117,8 @@ pub struct Report {
     pub live_tokens: u64,
     /// Calls of the other app, so far as they have used up the limits.
     pub other_app_calls: u64,
+    /// Calls of the other app that were refused, because others had used up the limits.
+    pub other_app_refused: u64,
 }
 
 impl Report {

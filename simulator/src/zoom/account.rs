@@ -20,6 +20,7 @@ use super::settings::Settings;
 use crate::clock::Moment;
 use crate::faults::{Draw, Fate, Faults, OutageMode};
 use crate::flight::InFlight;
+use crate::journal::{Journal, Place};
 use crate::message::{Call, Reply, decode_segment};
 use crate::record::{Change, Ending, Recorder, Report, Waiting};
 use crate::seeded::digest;
@@ -39,6 +40,7 @@ pub(crate) struct Account {
     pub(super) seats: u64,
     pub(super) cursors: Cursors,
     pub(super) recorder: Recorder,
+    pub(super) journal: Journal,
     pub(super) flight: InFlight<u64>,
     /// Calls with a good token so far: planted refusals go by this number.
     call_number: u64,
@@ -51,6 +53,7 @@ pub(crate) struct Ticket {
     route: Option<Route>,
     key: Option<u64>,
     plan: Plan,
+    place: Option<Place>,
 }
 
 enum Plan {
@@ -74,6 +77,7 @@ impl Account {
             groups: populated.groups,
             cursors: Cursors::new(settings.seed),
             recorder,
+            journal: Journal::default(),
             flight: InFlight::new(),
             call_number: 0,
             replies: 0,
@@ -118,6 +122,7 @@ impl Account {
             tokens_issued: self.tokens.issued(),
             live_tokens: self.tokens.live(now),
             other_app_calls: self.limiter.other_calls(),
+            other_app_refused: self.limiter.other_refused(),
             ..self.recorder.report(now, with_changes)
         }
     }
@@ -125,6 +130,7 @@ impl Account {
     /// Forgets what was recorded. Users, tokens, limits, planted refusals and faults stay as they are.
     pub(crate) fn reset_record(&mut self) {
         self.recorder.reset();
+        self.journal.forget();
         self.flight.forget_most();
         self.tokens.forget_issued();
     }
@@ -353,12 +359,20 @@ impl Vendor for Account {
                 self.admit(now, seen, call, route, fate)
             }
         };
-        Ticket { route: route.ok(), key, plan }
+        let place = self.settings.journal.then(|| {
+            let route = route.as_ref().ok();
+            let name = route.map_or(NO_ENDPOINT, Route::name);
+            self.journal.arrived(name, route.and_then(Route::user), seen, now)
+        });
+        Ticket { route: route.ok(), key, plan, place }
     }
 
     fn finish(&mut self, now: Moment, call: &Call, mut ticket: Ticket) -> End {
         let (end, ending) = self.end(now, call, &mut ticket);
         self.recorder.ended(ticket.route.as_ref().map_or(NO_ENDPOINT, Route::name), ending);
+        if let Some(place) = ticket.place {
+            self.journal.ended(place, now, ending);
+        }
         if let Some(key) = ticket.key {
             self.flight.leave(&key);
         }

@@ -28,6 +28,7 @@ pub(super) fn answer(account: &mut Account, now: Moment, call: &Call) -> Reply {
             let with_changes = call.query_value("changes").as_deref() != Some("false");
             Reply::json(200, &account.report(now, with_changes))
         }
+        ("GET", ["calls"]) => Reply::json(200, &json!({"calls": account.journal.lines()})),
         ("POST", ["reset"]) => {
             account.reset_record();
             Reply::empty(204)
@@ -167,6 +168,33 @@ mod tests {
         assert_eq!(caller.control("POST", "/_control/reset", None).0, 204);
         let (_, report) = caller.control("GET", "/_control/report", None);
         assert_eq!((&report["calls"], &report["live_tokens"]), (&json!({}), &json!(1)));
+    }
+
+    #[test]
+    fn every_call_is_written_down_while_the_journal_is_on() {
+        let mut caller = Caller::new(|_| {});
+        let user = caller.someone(Trouble::None);
+        caller.set_status(&user.email, "deactivate");
+        assert_eq!(caller.control("GET", "/_control/calls", None).1["calls"], json!([]), "off by default");
+        caller.control("POST", "/_control/settings", Some(r#"{"journal":true,"limits":{"light":1}}"#));
+        let body = r#"{"action":"activate"}"#;
+        let call = caller.authorized("PUT", &format!("/v2/users/{}/status", user.email), Some(body));
+        let arrived = caller.clock.now().as_micros();
+        let ticket = caller.arrive(&call);
+        let (_, said) = caller.control("GET", "/_control/calls", None);
+        assert_eq!(
+            (&said["calls"][0]["ending"], &said["calls"][0]["ended_us"]),
+            (&Value::Null, &Value::Null)
+        );
+        caller.advance(60);
+        caller.finish(&call, ticket);
+        assert_eq!(caller.set_status(&user.email, "activate").0, 429);
+        let (_, said) = caller.control("GET", "/_control/calls", None);
+        let line = json!({"route": "PUT /users/{userId}/status", "user": *user.email, "seen_us": arrived,
+            "arrived_us": arrived, "ended_us": arrived + 60_000, "ending": "204"});
+        assert_eq!((&said["calls"][0], &said["calls"][1]["ending"]), (&line, &json!("429")));
+        caller.control("POST", "/_control/reset", None);
+        assert_eq!(caller.control("GET", "/_control/calls", None).1["calls"], json!([]));
     }
 
     #[test]

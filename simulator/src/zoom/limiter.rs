@@ -41,6 +41,7 @@ pub(crate) struct Limiter {
     start: Moment,
     other_until: Moment,
     other_calls: u64,
+    other_refused: u64,
 }
 
 const LIGHT: &[Label] = &[Label::Light];
@@ -78,7 +79,16 @@ impl Limiter {
                 quotas.push(SharedQuota { labels, quota: DayQuota::new(per_day) });
             }
         }
-        Self { limits, windows, quotas, of_user: HashMap::new(), start, other_until: now, other_calls: 0 }
+        Self {
+            limits,
+            windows,
+            quotas,
+            of_user: HashMap::new(),
+            start,
+            other_until: now,
+            other_calls: 0,
+            other_refused: 0,
+        }
     }
 
     /// Counts a call of `label` that arrives `now`; calls must be given in the order of their time. `user` is
@@ -127,8 +137,9 @@ impl Limiter {
         let since = self.other_until;
         self.other_until = now;
         for at in app.arrivals(self.start, since, now) {
-            if self.take_label(at, app.label).is_ok() {
-                self.other_calls += 1;
+            match self.take_label(at, app.label) {
+                Ok(_) => self.other_calls += 1,
+                Err(_) => self.other_refused += 1,
             }
         }
     }
@@ -136,6 +147,11 @@ impl Limiter {
     /// Calls of the other app that fitted.
     pub(crate) const fn other_calls(&self) -> u64 {
         self.other_calls
+    }
+
+    /// Calls of the other app that did not.
+    pub(crate) const fn other_refused(&self) -> u64 {
+        self.other_refused
     }
 
     /// The refusal that a planted one looks like.
@@ -252,6 +268,8 @@ mod tests {
         assert!((280..=560).contains(&fitted), "{fitted}");
         let both = u64::from(fitted) + limiter.other_calls();
         assert!((800..=960).contains(&both), "{both}");
+        let made = limiter.other_calls() + limiter.other_refused();
+        assert!((540..=550).contains(&made), "50 a second for eleven seconds, fitting or refused: {made}");
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub use settings::{Limits, Oauth, Population, Rules, Settings};
 use account::Account;
 
 use crate::clock::{Clock, Moment};
+pub use crate::journal::JournalLine;
 pub use crate::record::Report;
 use crate::server::{Server, lock};
 
@@ -133,6 +134,11 @@ impl ZoomSim {
     pub fn report(&self) -> Report {
         let account = lock(&self.account);
         account.report(self.clock.now(), true)
+    }
+
+    /// Every call since the start or the last reset, by arrival. Empty unless `journal` is set.
+    pub fn journal(&self) -> Vec<JournalLine> {
+        lock(&self.account).journal.lines().to_vec()
     }
 
     /// Forgets what was recorded; users, tokens and limits stay as they are.

@@ -36,6 +36,8 @@ pub struct Settings {
     pub rules: Rules,
     /// What goes wrong.
     pub faults: Faults,
+    /// Whether every call is written down, for `GET /_control/calls`. It costs memory by the call.
+    pub journal: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             limits: Limits::default(),
             rules: Rules::default(),
             faults: Faults::default(),
+            journal: false,
         }
     }
 }
