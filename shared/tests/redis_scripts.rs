@@ -117,6 +117,50 @@ async fn a_finish_that_is_sent_again_is_recognised_and_counted_once() {
 }
 
 #[tokio::test]
+async fn leases_that_are_finished_in_one_call_are_answered_one_by_one() {
+    let server = RedisServer::start(Durability::Memory, &[]);
+    let mut raw = Raw::of(&server, "together").await;
+    raw.queued(RUN, 4).await;
+    let held = raw.lease(START, "3", "1", "0").await;
+    let attempt = format!("{START}{FS}87{FS}1{FS}{FS}A{FS}{FS}w");
+    let unknown = format!("{RUN}{FS}3{FS}99{FS}{START}{FS}w");
+    let one = |member: &str, seq: u8, kind, head: &str| {
+        let mut lease = finish(member, 0, kind, head, &attempt);
+        lease[2][3] = seq;
+        lease
+    };
+    let due = (START + 1000).to_string();
+    let done = format!("a{FS}{FS}");
+    let together = [
+        one(&held[2], 2, 'F', &done),
+        one(&unknown, 3, 'F', &done),
+        one(&held[0], 0, 'F', &done),
+        // Named twice, it is finished once.
+        one(&held[2], 2, 'F', &done),
+        one(&held[1], 1, 'R', &due),
+    ];
+    assert_eq!(raw.call("finish", START, &together.concat()).await, ["0", "-1", "0", "-1", "0"]);
+    let counted = [
+        ("attempts", 3),
+        ("calls", 3),
+        ("retries", 1),
+        ("done", 2),
+        ("o:a", 2),
+        ("leased", 0),
+        ("queued", 2),
+    ];
+    for (field, expected) in counted {
+        assert_eq!(raw.counter(RUN, field).await, expected, "{field}");
+    }
+    for seq in ["0", "2"] {
+        let record: String = raw.get("HGET", &format!(":run:{RUN}:jobs:0"), &[seq]).await;
+        assert!(record.ends_with(&format!("a{FS}{FS}{FS}{attempt}")), "{record:?}");
+    }
+    assert_eq!(raw.get::<u64>("SCARD", ":busy", &[]).await, 0);
+    assert_eq!(raw.get::<u64>("ZCOUNT", ":leases", &["-inf", "(inf"]).await, 0);
+}
+
+#[tokio::test]
 async fn a_finish_that_a_lapse_overtook_stays_refused() {
     let server = RedisServer::start(Durability::Memory, &[]);
     let mut raw = Raw::of(&server, "overtaken").await;
