@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use usher_shared::{RunState, RunStatus};
+use usher_worker::limiter::{period, spacing};
 
 use crate::{
     activity::{Activity, Lane},
@@ -165,13 +166,8 @@ fn speed(lane: &Lane) -> String {
 
 /// `at most 41.2/s now: lowered after refusals`; nothing where the whole plan is used, or nothing is let out.
 pub fn lowered(lane: &Lane) -> Option<String> {
-    let why = if lane.refusals > 0 {
-        "lowered after refusals"
-    } else {
-        "lowered, as the vendor says there is no more room"
-    };
     let most = lane.lowered().filter(|_| lane.rate > 0.0);
-    most.map(|most| format!("at most {most:.1}/s now: {why}"))
+    most.map(|most| format!("at most {most:.1}/s now: lowered after refusals"))
 }
 
 /// `9.1 s left`, or the day on which it will be done where a day's quota decides.
@@ -183,8 +179,10 @@ fn left(status: &RunStatus, scene: &Scene, finished: f64) -> String {
     let lane = scene.activity.as_ref().and_then(Activity::changes);
     let day = lane.and_then(|lane| lane.day).map(|day| Day::of(&day, status.run.priority));
     if let Some(day) = day.filter(|day| day.left() < left) {
-        let spacing =
-            lane.and_then(|lane| lane.allowed.or(lane.plan)).and_then(usher_worker::limiter::spacing);
+        let spacing = lane.and_then(|lane| match (lane.allowed, lane.plan) {
+            (Some(allowed), _) => Some(period(allowed)),
+            (None, plan) => plan.and_then(spacing),
+        });
         let load = Load { calls: left, spacing: spacing.unwrap_or_default(), day: Some(day) };
         return load.forecast(scene.now).map_or(String::new(), |forecast| {
             format!("done on {}, the {} day", date(forecast.ends_at, &scene.zone), ordinal(forecast.days))

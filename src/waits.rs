@@ -82,7 +82,7 @@ pub fn held(hold: &Hold) -> Wait {
     };
     let what = match hold.reason {
         // The vendor's own words fill three lines, and say no more than this; `hold.message` has them.
-        HoldReason::Quota => "the vendor says that the day's calls are used up".to_owned(),
+        HoldReason::Quota => "the day's calls are used up".to_owned(),
         HoldReason::Breaker | HoldReason::Credentials | HoldReason::Scope => printable(without_its_end(hold)),
     };
     Wait { why, until: hold.until, what }
@@ -256,7 +256,7 @@ mod tests {
                 "a hold and a pause for the same quota are one reason",
                 RunStatus { hold: hold(HoldReason::Quota, Some(MIDNIGHT)), ..normal() },
                 activity(1, until_midnight),
-                vec![format!("day_quota: the vendor says that the day's calls are used up; {midnight}")],
+                vec![format!("day_quota: the day's calls are used up; {midnight}")],
             ),
             (
                 "a vendor that fails, and when it is tried again",

@@ -177,10 +177,9 @@ fn a_day_that_the_vendor_says_is_used_up_is_told_with_its_end_and_resume_does_no
     assert_eq!(status["waiting"][0]["until"], status["hold"]["until"], "{status}");
     assert_eq!((&status["state"], &status["hold"]["reason"]), (&json!("halted"), &json!("quota")));
     let text = place.usher(&["status", &run]).succeeded();
-    text.says("Waiting: the vendor says that the day's calls are used up; goes on by itself ");
+    text.says("Waiting: the day's calls are used up; goes on by itself ");
     let resumed = place.usher(&["resume", &run, "--detach"]).succeeded();
-    resumed
-        .says("What a resume does not lift still stands: the vendor says that the day's calls are used up");
+    resumed.says("What a resume does not lift still stands: the day's calls are used up");
     assert_eq!(place.status(&run)["state"], "halted");
 }
 

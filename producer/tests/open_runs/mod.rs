@@ -9,11 +9,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use usher_shared::{
-    AccountName, Attempt, Hold, JobReport, NewRun, OutcomeRow, Priority, Request, RunId, RunPhase, RunStatus,
-    Timestamp, WorkerId,
+    AccountName, Attempt, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow, Request,
+    RunId, RunPhase, RunStatus, Timestamp, WorkerId,
     store::{
-        CHUNK, Lease, LeaseAsk, Leased, Resolution, Seal, Sealed, Seat, SharedStore, Steward, Store,
-        StoreError,
+        CHUNK, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, SharedStore,
+        ShelvedToken, Steward, Store, StoreError,
     },
 };
 
@@ -272,6 +272,51 @@ impl Store for OpenRuns {
     }
 
     async fn release(&self, _: &AccountName) -> Result<bool, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn draw_quota(
+        &self,
+        _: &AccountName,
+        _: &str,
+        _: QuotaWindow,
+        _: u64,
+        _: u64,
+    ) -> Result<Drawn, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn return_quota(&self, _: &AccountName, _: &str, _: Timestamp, _: u64) -> Result<(), StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn publish_pulse(&self, _: &Pulse) -> Result<(), StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn pulses(&self, _: &AccountName) -> Result<Vec<Pulse>, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn token(&self, _: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn claim_refresh(
+        &self,
+        _: &AccountName,
+        _: &WorkerId,
+        _: Option<u64>,
+        _: Duration,
+    ) -> Result<Refresh, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn shelve_token(&self, _: RefreshClaim, _: &[u8], _: Duration) -> Result<u64, StoreError> {
+        no_producer_calls!()
+    }
+
+    async fn abandon_refresh(&self, _: RefreshClaim) -> Result<(), StoreError> {
         no_producer_calls!()
     }
 

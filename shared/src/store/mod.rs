@@ -210,10 +210,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         window: QuotaWindow,
         calls: u64,
         cap: u64,
-    ) -> Result<Drawn, StoreError> {
-        let _ = (account, label, window, calls, cap);
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    ) -> Result<Drawn, StoreError>;
 
     /// Gives drawn calls back that were not made. What has left the window meanwhile stays away.
     async fn return_quota(
@@ -222,28 +219,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         label: &str,
         drawn_at: Timestamp,
         calls: u64,
-    ) -> Result<(), StoreError> {
-        let _ = (account, label, drawn_at, calls);
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    ) -> Result<(), StoreError>;
 
     /// Tells what goes on; forgotten [`PULSE_LASTS`] later unless told again.
-    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
-        let _ = pulse;
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError>;
 
     /// What the workers of an account told last, by the name of the worker. Those that have ended are not there.
-    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError> {
-        let _ = account;
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError>;
 
     /// The account's shelved token.
-    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
-        let _ = account;
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError>;
 
     /// Claims the right to fetch a token in place of the one with the generation `instead_of` (`None`: there was none), for
     /// `ttl`. Of all who ask to replace one token, one gets the right; the others hear of its claim, then of its token.
@@ -253,10 +238,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         worker: &WorkerId,
         instead_of: Option<u64>,
         ttl: Duration,
-    ) -> Result<Refresh, StoreError> {
-        let _ = (account, worker, instead_of, ttl);
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    ) -> Result<Refresh, StoreError>;
 
     /// Shelves the token that was fetched under a claim, for `keep_for` at most; returns its generation.
     /// [`StoreError::LeaseLapsed`] where the claim had ended and another took it: use the other's token.
@@ -265,16 +247,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         claim: RefreshClaim,
         sealed: &[u8],
         keep_for: Duration,
-    ) -> Result<u64, StoreError> {
-        let _ = (claim, sealed, keep_for);
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    ) -> Result<u64, StoreError>;
 
     /// Gives a claim up: the fetch failed. The next who asks gets the right at once.
-    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError> {
-        let _ = claim;
-        Err(StoreError::Unavailable("not built yet".into()))
-    }
+    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError>;
 
     // -- seeing ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ const LONE: f64 = 0.975;
 const AGAIN: f64 = 0.88;
 /// What is left after a refusal when nothing has gone through since the last one.
 const STILL: f64 = 0.7;
+/// From this share of the full rate on, a rate is taken to be near its limit.
+const NEAR_FULL: f64 = 0.94;
 /// A refusal so long after a pause is one by itself, in microseconds.
 const SOON_US: u64 = 1_000_000;
 /// How long the rate stays after a cut, at first and at most while probes find the same limit.
@@ -24,6 +26,10 @@ const STAY_LONGER: f64 = 1.6;
 /// A vendor that names a wait is probed only so many waits later: what a probe costs decides how often it is worth it.
 const WAITS: f64 = 10.0;
 const LONGEST_STAY_FOR_WAITS_US: f64 = 60_000_000.0;
+/// What a probe may win decides, too: near the full rate there is little to find. So long, over the share of the full rate that
+/// is missing; at most so long.
+const WORTH_US: f64 = 200_000.0;
+const LONGEST_STAY_FOR_LITTLE_US: f64 = 15_000_000.0;
 /// Two refusals at rates that differ by less than this share found the same limit.
 const SAME: f64 = 0.04;
 /// The growth: in t seconds by the share `SLOPE * t + CURVE * t * t`.
@@ -70,7 +76,8 @@ impl Adaptation {
     pub fn refused(&mut self, now: u64, full: f64, quiet: u64, accepted: bool, wait: Option<u64>) {
         let rate = self.rate(now, full);
         let alone = self.level <= 0.0 || quiet > SOON_US;
-        let left = if alone {
+        // Late arrivals crowd each other at the very limit: two refusals there are no sign of a wrong rate yet.
+        let left = if alone || (accepted && rate >= full * NEAR_FULL) {
             LONE
         } else if accepted {
             AGAIN
@@ -81,11 +88,13 @@ impl Adaptation {
         let stay =
             if alone && same { (self.stay * STAY_LONGER).clamp(STAY_US, LONGEST_STAY_US) } else { STAY_US };
         let for_wait = (seconds(wait.unwrap_or(0)) * 1e6 * WAITS).min(LONGEST_STAY_FOR_WAITS_US);
+        let level = (rate * left).max(full * LEAST);
+        let for_little = (WORTH_US / (1.0 - level / full)).min(LONGEST_STAY_FOR_LITTLE_US);
         *self = Self {
-            level: (rate * left).max(full * LEAST),
+            level,
             refused_at: rate,
             since: 0,
-            stay: stay.max(for_wait),
+            stay: stay.max(for_wait).max(for_little),
             room_at: self.room_at,
         };
     }
@@ -151,8 +160,14 @@ mod tests {
         let mut still = adaptation;
         still.refused(SECOND + 100_000, FULL, 50_000, false, None);
         assert!((still.rate(SECOND, FULL) - 54.6).abs() < 0.01);
-        adaptation.refused(SECOND + 500_000, FULL, 450_000, true, None);
-        assert!((adaptation.rate(SECOND, FULL) - 68.64).abs() < 0.01);
+        let mut soon = |expected: f64| {
+            adaptation.refused(SECOND + 500_000, FULL, 450_000, true, None);
+            assert!((adaptation.rate(SECOND, FULL) - expected).abs() < 0.01, "{}", adaptation.level);
+        };
+        soon(76.05);
+        soon(74.15);
+        soon(65.25);
+        soon(57.42);
     }
 
     #[test]
@@ -174,17 +189,28 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_found_again_at_the_same_place_is_probed_less_often() {
-        let mut adaptation = refused_once(SECOND);
-        let mut stays = vec![adaptation.stay];
+    fn a_limit_found_again_at_the_same_place_is_probed_less_often_and_one_near_the_plan_seldom() {
+        let at =
+            |rate: f64| Adaptation { level: rate, refused_at: rate, stay: STAY_US, ..Adaptation::default() };
+        let mut same = at(64.0);
+        let mut stays = vec![];
         for _ in 0..6 {
-            adaptation.refused(100 * SECOND, FULL, 9 * SECOND, true, None);
-            stays.push(adaptation.stay);
+            same = Adaptation { level: 64.0, ..same };
+            same.refused(100 * SECOND, FULL, 9 * SECOND, true, None);
+            stays.push(same.stay);
         }
         assert!(stays.windows(2).all(|pair| pair[0] <= pair[1]), "{stays:?}");
-        assert!((stays[6] - LONGEST_STAY_US).abs() < 1.0, "{stays:?}");
-        adaptation.refused(100 * SECOND, FULL / 2.0, 9 * SECOND, true, None);
-        assert!((adaptation.stay - STAY_US).abs() < 1.0, "another limit is probed afresh");
+        assert!(
+            (stays[0] - 3_200_000.0).abs() < 1.0 && (stays[5] - LONGEST_STAY_US).abs() < 1.0,
+            "{stays:?}"
+        );
+        let mut another = Adaptation { level: 40.0, ..same };
+        another.refused(100 * SECOND, FULL, 9 * SECOND, true, None);
+        assert!((another.stay - STAY_US).abs() < 1.0, "another limit is probed afresh");
+        assert!(
+            (refused_once(SECOND).stay - 8_000_000.0).abs() < 1.0,
+            "near the plan there is little to find"
+        );
     }
 
     #[test]

@@ -171,6 +171,20 @@ impl RedisLimiter {
 }
 
 impl Lane {
+    /// Permits of a label that is not paced: nothing has to be asked of Redis for them. A pause that this process has not heard
+    /// of is told by the first refusal.
+    async fn as_soon_as_allowed(&self, n: usize) -> Vec<Permit> {
+        loop {
+            let heard = *self.heard.borrow();
+            let now = Instant::now();
+            if heard.until <= now {
+                let permit = || Permit::new(self.label, now, heard.epoch, self.heard.subscribe());
+                return std::iter::repeat_with(permit).take(n).collect();
+            }
+            tokio::time::sleep_until(heard.until).await;
+        }
+    }
+
     /// Takes note of a pause told by Redis.
     fn hear(&self, epoch: u64, left_us: u64) {
         let until = Instant::now() + Duration::from_micros(left_us.min(86_400_000_000));
@@ -191,6 +205,9 @@ impl Limiter for RedisLimiter {
             return Ok(vec![]);
         }
         let lane = self.lane(label);
+        if lane.full <= 0.0 {
+            return Ok(lane.as_soon_as_allowed(n).await);
+        }
         let mut failures = 0;
         loop {
             match self.reserve(&lane, n).await {

@@ -19,9 +19,12 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use usher_shared::{
-    AccountName, Action, Attempt, Counters, Effort, Hold, JobReport, NewRun, Outcome, OutcomeRow, Priority,
-    Request, RunId, RunPhase, RunStatus, Timestamp, WorkerId,
-    store::{Lease, LeaseAsk, Leased, Resolution, Seal, Sealed, Seat, Steward, Store, StoreError},
+    AccountName, Action, Attempt, Counters, Drawn, Effort, Hold, JobReport, NewRun, Outcome, OutcomeRow,
+    Priority, Pulse, QuotaWindow, Request, RunId, RunPhase, RunStatus, Timestamp, WorkerId,
+    store::{
+        Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, ShelvedToken,
+        Steward, Store, StoreError,
+    },
 };
 use usher_worker::{
     provider::{Call, Reply},
@@ -273,6 +276,43 @@ impl Store for PaperStore {
     }
     async fn release(&self, _account: &AccountName) -> Result<bool, StoreError> {
         unused("release")
+    }
+    async fn draw_quota(
+        &self,
+        _: &AccountName,
+        _: &str,
+        _: QuotaWindow,
+        _: u64,
+        _: u64,
+    ) -> Result<Drawn, StoreError> {
+        unused("draw_quota")
+    }
+    async fn return_quota(&self, _: &AccountName, _: &str, _: Timestamp, _: u64) -> Result<(), StoreError> {
+        unused("return_quota")
+    }
+    async fn publish_pulse(&self, _: &Pulse) -> Result<(), StoreError> {
+        unused("publish_pulse")
+    }
+    async fn pulses(&self, _: &AccountName) -> Result<Vec<Pulse>, StoreError> {
+        unused("pulses")
+    }
+    async fn token(&self, _: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
+        unused("token")
+    }
+    async fn claim_refresh(
+        &self,
+        _: &AccountName,
+        _: &WorkerId,
+        _: Option<u64>,
+        _: Duration,
+    ) -> Result<Refresh, StoreError> {
+        unused("claim_refresh")
+    }
+    async fn shelve_token(&self, _: RefreshClaim, _: &[u8], _: Duration) -> Result<u64, StoreError> {
+        unused("shelve_token")
+    }
+    async fn abandon_refresh(&self, _: RefreshClaim) -> Result<(), StoreError> {
+        unused("abandon_refresh")
     }
     async fn runs(&self, _limit: usize) -> Result<Vec<RunStatus>, StoreError> {
         unused("runs")

@@ -39,7 +39,12 @@ end
 local function learn_refusal(lane, now, full, quiet, accepted, wait)
   local rate = rate_of(lane, now, full)
   local alone = lane.level <= 0 or quiet > SOON
-  local left = (alone and 0.975) or (accepted and 0.88) or 0.7
+  local left = 0.7
+  if alone or (accepted and rate >= full * 0.94) then
+    left = 0.975
+  elseif accepted then
+    left = 0.88
+  end
   local stay = STAY
   if alone and math.abs(rate - lane.refused_at) <= 0.04 * lane.refused_at then
     stay = math.min(math.max(lane.stay * 1.6, STAY), LONGEST_STAY)
@@ -47,7 +52,9 @@ local function learn_refusal(lane, now, full, quiet, accepted, wait)
   lane.level = math.max(rate * left, full * LEAST)
   lane.refused_at = rate
   lane.since = 0
-  lane.stay = math.max(stay, math.min(wait / 1000000 * 1000000 * 10, 60000000))
+  local for_wait = math.min(wait / 1000000 * 1000000 * 10, 60000000)
+  local for_little = math.min(200000 / (1 - lane.level / full), 15000000)
+  lane.stay = math.max(stay, for_wait, for_little)
 end
 
 local function learn_room(lane, now, full, room)
