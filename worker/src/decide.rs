@@ -59,7 +59,7 @@ pub enum RatePause {
 }
 
 /// How long the calls stand still after a refusal for the day: what the account's hold needs to reach every worker. The hold
-/// itself keeps them back from then on, and can be released by a person who knows better.
+/// itself keeps them back from then on.
 pub const DAY_PAUSE: Duration = Duration::from_secs(5);
 
 impl RatePause {
