@@ -78,8 +78,8 @@ mod tests {
     fn the_width_follows_rate_and_latency_up_to_the_cap() {
         let millis = Duration::from_millis;
         let cases = [
-            (Some(80.0), millis(60), 100, 32),
-            (Some(80.0), millis(400), 100, 72),
+            (Some(80.0), millis(60), 100, 24),
+            (Some(80.0), millis(400), 100, 65),
             (Some(80.0), millis(700), 100, 100),
             (Some(4.0), millis(400), 100, 8),
             (None, millis(1), 100, 100),
