@@ -98,9 +98,15 @@ impl Simulator {
         self.get("report?changes=false").await
     }
 
-    /// Every call, by arrival.
+    /// Every call, by arrival. With `USHER_BENCH_JOURNALS` set, a copy goes to a file in that directory: for whoever
+    /// wants to know where a share was lost.
     pub async fn journal(&self) -> Result<Vec<JournalLine>> {
-        Ok(self.get::<Calls>("calls").await?.calls)
+        let calls = self.get::<Calls>("calls").await?.calls;
+        if let Some(dir) = std::env::var_os("USHER_BENCH_JOURNALS") {
+            let name = format!("{}.json", jiff::Timestamp::now().as_millisecond());
+            fs::write(Path::new(&dir).join(name), serde_json::to_vec(&calls)?)?;
+        }
+        Ok(calls)
     }
 
     /// The addresses of the members about whom nothing is special: all but the owner.
