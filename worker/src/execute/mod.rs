@@ -181,7 +181,7 @@ fn facts(lease: &Lease, job: &LeasedJob) -> JobFacts {
 /// Holds the account: here at once, everywhere once the steward has told the store.
 pub(crate) fn hold_account(account: &Account, hold: &usher_shared::Hold) {
     if account.holds.place(hold) {
-        tracing::warn!(account = %account.name, reason = ?hold.reason, until = ?hold.until.map(|until| until.to_string()), "{}", hold.message);
+        tracing::warn!(account = %account.name, reason = ?hold.reason, until = hold.until.map(|until| until.to_string()), "{}", hold.message);
         account.nudge.notify_one();
     }
 }
