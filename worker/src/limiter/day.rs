@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
@@ -15,6 +15,7 @@ use usher_shared::{
 
 use super::{Limiter, LimiterStatus, Permit};
 use crate::{
+    account::locked,
     backoff::Backoff,
     decide::RatePause,
     provider::{Label, Rate},
@@ -207,10 +208,6 @@ async fn returned(
     // Once only: a call whose answer was lost may have been carried out, and returning twice would free calls that were
     // made.
     store.return_quota(account, label.0, drawn_at, calls).await
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

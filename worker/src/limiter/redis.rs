@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use usher_shared::{AccountName, Priority};
 
 use super::{Limiter, LimiterStatus, Parked, Permit, full_rate, permit::Heard, room::RoomLeft};
 use crate::{
+    account::locked,
     backoff::Backoff,
     decide::RatePause,
     provider::{Label, Rate},
@@ -341,10 +342,6 @@ impl RedisLimiter {
             lane.hear(epoch, left);
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -125,5 +125,5 @@ pub(super) async fn numbers(
     call.invoke_async(connection).await
 }
 
-/// Milliseconds that a Redis is given for an answer before the connection is given up.
+/// How long Redis is given for an answer before the connection is given up.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
