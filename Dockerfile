@@ -3,7 +3,8 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin usher
+# The list of dependencies goes into the binary: a scanner of the image reads it there.
+RUN cargo install --locked cargo-auditable@0.7.7 && cargo auditable build --release --locked --bin usher
 
 FROM debian:bookworm-slim
 # The vendors' certificates are checked against the system's roots.

@@ -78,6 +78,8 @@ pub enum Command {
     Resume(ResumeArgs),
     /// End a run for good: users not yet changed stay as they are
     Cancel(CancelArgs),
+    /// Look at all that usher stands on: what is wrong, why it matters, what to type
+    Doctor(DoctorArgs),
     /// See whether accounts can be reached and what their tokens may do
     #[command(subcommand)]
     Accounts(AccountsCommand),
@@ -254,6 +256,17 @@ pub enum AccountsCommand {
         /// The account; without it, all
         name: Option<AccountName>,
     },
+}
+
+/// `usher doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look at this account alone [default: all that are configured]
+    #[arg(long, short, value_name = "NAME")]
+    pub account: Option<AccountName>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `usher demo`

@@ -4,6 +4,7 @@ mod activity;
 mod cli;
 mod commands;
 mod console;
+mod doctor;
 mod ending;
 mod exit;
 mod forecast;
@@ -56,10 +57,12 @@ async fn dispatch(cli: Cli) -> Outcome {
         _ => "warn",
     };
     logging::start(&cli.global, default_log, &bars)?;
-    // These two read no configuration: they work on a machine that has none, and touch nothing of the user's.
     match cli.command {
+        // These two read no configuration: they work on a machine that has none, and touch nothing of the user's.
         Command::Demo(args) => return commands::demo::demo(&cli.global, &bars, &args).await,
         Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
+        // A configuration that can't be read is one of the things that it tells.
+        Command::Doctor(args) => return commands::doctor::doctor(cli.global, bars, &args).await,
         command => {
             let context = Context::new(cli.global, bars)?;
             match command {
@@ -76,7 +79,7 @@ async fn dispatch(cli: Cli) -> Outcome {
                 Command::Accounts(AccountsCommand::Check { name }) => {
                     commands::accounts::check(&context, name.as_ref()).await
                 }
-                Command::Demo(_) | Command::Simulate(_) => Ok(Exit::Success),
+                Command::Demo(_) | Command::Simulate(_) | Command::Doctor(_) => Ok(Exit::Success),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     activity::Activity,
     report::{
         moments::when,
-        numbers::{count, of},
+        numbers::{count, duration, of},
         table::printable,
     },
 };
@@ -68,8 +68,18 @@ pub fn waits(
         refused.retain(|pause| !waits.iter().any(|wait| is_same_end(wait, pause)));
         waits.extend(refused);
         waits.extend(nobody(status, activity, store, now));
+        if waits.is_empty() {
+            waits.extend(stood_still(status, now));
+        }
     }
     waits
+}
+
+/// What is known of its users is too old to go by.
+fn stood_still(status: &RunStatus, now: Timestamp) -> Option<Wait> {
+    let still = duration(status.stood_still(now)?);
+    let what = format!("it stood still for {still}, so its users are looked up again before it goes on");
+    Some(Wait { why: "resolving_again", until: None, what })
 }
 
 /// The account's hold.
@@ -195,6 +205,7 @@ mod tests {
             effort: Effort::default(),
             sealed_at: Some(at("2026-11-21T20:00:00Z")),
             finished_at: None,
+            fresh_at: Some(at("2026-11-21T20:40:00Z")),
             hold: None,
         }
     }
@@ -277,6 +288,22 @@ mod tests {
                 vec!["paused: paused by a person; `usher resume 20261121-k3f9zm` goes on".into()],
             ),
             ("cancelled", RunStatus { cancelled: true, ..normal() }, activity(1, paused), vec![]),
+            (
+                "it stood still, and nobody is in the way any more",
+                RunStatus { fresh_at: Some(at("2026-11-21T18:48:00Z")), ..normal() },
+                activity(1, Lane::default()),
+                vec![
+                    "resolving_again: it stood still for 2 h 00 min, so its users are looked up again before it goes \
+                     on"
+                    .into(),
+                ],
+            ),
+            (
+                "it stands still, and a person knows why",
+                RunStatus { fresh_at: Some(at("2026-11-21T18:48:00Z")), paused: true, ..normal() },
+                activity(1, Lane::default()),
+                vec!["paused: paused by a person; `usher resume 20261121-k3f9zm` goes on".into()],
+            ),
             (
                 "somebody worked a moment ago",
                 RunStatus {

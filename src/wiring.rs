@@ -1,17 +1,22 @@
 //! Puts the parts together: the configuration, the store, the providers, the engine.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use indicatif::MultiProgress;
 use usher_shared::{
-    AccountName, Clock, RunId, SystemClock, WorkerId,
-    config::{AccountConfig, Config, StoreAddress},
-    store::{SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
+    AccountName, Clock, RunId, WorkerId,
+    config::{AccountConfig, Config, ConfigError, StoreAddress},
+    store::{self, SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
     limiter::LimiterFactory,
     provider::{ProviderOptions, SharedProvider, Shelf, StoreShelf},
+    steady_clock::SteadyClock,
 };
 
 use crate::{
@@ -35,12 +40,36 @@ pub struct Context {
 impl Context {
     /// Reads the configuration and listens for signals.
     pub fn new(global: Global, bars: MultiProgress) -> Result<Self, Failure> {
+        let config = Self::load(&global)?;
+        Self::with(global, bars, config)
+    }
+
+    /// Reads the configuration.
+    pub fn load(global: &Global) -> Result<Config, ConfigError> {
         // A variable that is not UTF-8 can't be one of ours.
         let env: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
             .collect();
-        let config = Config::load(global.config.as_deref(), &env)?;
+        Config::load(global.config.as_deref(), &env)
+    }
+
+    /// Starts from a configuration that was read, and listens for signals.
+    pub fn with(global: Global, bars: MultiProgress, config: Config) -> Result<Self, Failure> {
         Ok(Self { global, config, bars, stop: Stop::listen()? })
+    }
+
+    /// The account of this name; without one, all there are.
+    pub fn accounts(
+        &self,
+        name: Option<&AccountName>,
+    ) -> Result<Vec<(&AccountName, &AccountConfig)>, ConfigError> {
+        match name {
+            Some(name) => {
+                self.config.account(name)?;
+                Ok(self.config.accounts.get_key_value(name).into_iter().collect())
+            }
+            None => Ok(self.config.accounts.iter().collect()),
+        }
     }
 
     /// Opens the store that is configured or named.
@@ -57,7 +86,7 @@ pub async fn open(address: &StoreAddress) -> Result<SharedStore, Failure> {
             SqliteStore::open(path, clock()).map(|store| Arc::new(store) as SharedStore)
         }
         StoreAddress::Redis(address) => {
-            RedisStore::connect(address.expose(), None).await.map(|store| Arc::new(store) as SharedStore)
+            RedisStore::connect_to(address, None).await.map(|store| Arc::new(store) as SharedStore)
         }
     };
     opened.map_err(|error| {
@@ -93,10 +122,7 @@ pub fn shelf(store: &SharedStore, worker: WorkerId) -> Arc<dyn Shelf> {
 pub fn limiter(address: &StoreAddress) -> Result<LimiterFactory, Failure> {
     Ok(match address {
         StoreAddress::Sqlite(_) => LimiterFactory::Embedded,
-        StoreAddress::Redis(address) => LimiterFactory::Redis(Box::new(
-            redis::Client::open(address.expose())
-                .map_err(|_| Failure::new(Exit::Configuration, "the Redis address can't be used"))?,
-        )),
+        StoreAddress::Redis(address) => LimiterFactory::Redis(Box::new(store::redis::client(address)?)),
     })
 }
 
@@ -135,9 +161,10 @@ pub fn worker_id(name: Option<&str>) -> WorkerId {
     }
 }
 
-/// The time, as the whole program sees it.
+/// The time, as the whole program sees it: one clock, that does not jump when the machine's is set.
 pub fn clock() -> Arc<dyn Clock> {
-    Arc::new(SystemClock)
+    static CLOCK: LazyLock<Arc<SteadyClock>> = LazyLock::new(|| Arc::new(SteadyClock::system()));
+    CLOCK.clone()
 }
 
 /// Creates a directory for its owner alone.

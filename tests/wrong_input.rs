@@ -46,6 +46,39 @@ fn a_file_that_can_not_be_used_is_refused_by_name_and_nothing_is_enqueued() {
     assert_eq!(place.sim.report().changes.len(), 0);
 }
 
+/// What a newer usher has stored is neither read nor written by an older one, whatever the command.
+#[test]
+fn a_store_of_a_newer_format_is_refused_with_both_numbers_and_the_cure() {
+    for kind in [Kind::Sqlite, Kind::Redis] {
+        let directory = Population { users: 5, ..Population::default() };
+        let place = Workplace::new(kind, Settings { directory, ..Settings::default() });
+        drop(place.store());
+        match kind {
+            // A SQLite file keeps its user's number at byte 60.
+            Kind::Sqlite => {
+                let path = place.path("data/usher.db");
+                let mut file = std::fs::read(&path).unwrap();
+                file[60..64].copy_from_slice(&99_u32.to_be_bytes());
+                std::fs::write(&path, file).unwrap();
+            }
+            Kind::Redis => place.block_on(async {
+                let client = redis::Client::open(place.store_address()).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                let set = redis::cmd("SET").arg("usher:schema").arg(99).take();
+                let _: () = set.query_async(&mut connection).await.unwrap();
+            }),
+        }
+        let supported = if kind == Kind::Sqlite { "up to 3" } else { "up to 2" };
+        let file = place.csv("leavers.csv", &place.ordinary());
+        let run = words(file.to_str().unwrap(), &["--yes"]);
+        for words in [&["runs"][..], &["status", "20261121-k3f9zm"], &["worker"], &run] {
+            let refused = place.usher(words).code(CONFIGURATION);
+            refused.says("has format 99").says(supported).says("use a newer usher");
+        }
+        assert_eq!(place.sim.report().changes.len(), 0);
+    }
+}
+
 #[test]
 fn bad_rows_are_all_listed_and_skipped_only_when_told() {
     let place = place();

@@ -223,3 +223,49 @@ fn rows_and_line_breaks_that_lie_across_blocks_are_whole() {
         assert!(rows.into_iter().eq(expected), "{ending:?}");
     }
 }
+
+#[test]
+fn a_line_of_64_mib_is_one_bad_row_and_the_rows_around_it_are_read() {
+    use std::io::Read;
+    for (head, kind) in [("email\na@x\n", "longer than 64 KiB"), ("email\na@x\n\"", "quote is opened")] {
+        let long = std::io::repeat(b'x').take(64 << 20);
+        let text = head.as_bytes().chain(long).chain(&b"\nb@x\n"[..]);
+        let rows: Vec<Row> = parse("leavers.csv", text, DEACTIVATE).unwrap().map(Result::unwrap).collect();
+        let [Row::Request(a), Row::Bad(long), Row::Request(b)] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((a.line, long.line, b.line), (2, 3, 4));
+        assert!(long.to_string().contains(kind) && long.to_string().len() < 200, "{long}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_never_ends_is_refused_at_its_first_block_and_a_pipe_is_read_as_it_comes() {
+    let error = parse_file(Path::new("/dev/zero"), DEACTIVATE).unwrap_err().to_string();
+    assert!(error.contains("/dev/zero is binary") && error.contains("CSV"), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("leavers");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(pipe).unwrap();
+            for part in ["ema", "il\na@", "x\nb@x"] {
+                pipe.write_all(part.as_bytes()).unwrap();
+            }
+        }
+    });
+    let rows = parse_file(&pipe, DEACTIVATE).unwrap().map(Result::unwrap).count();
+    writer.join().unwrap();
+    assert_eq!(rows, 2);
+}
+
+#[test]
+fn utf16_that_was_cut_is_refused_however_it_comes() {
+    let whole = utf16("email\na@x\nb@x.com", u16::to_le_bytes);
+    assert_eq!(rows(&whole, DEACTIVATE), ["2 a@x", "3 b@x.com"]);
+    let pair = utf16("email\na@x\nb@\u{1f600}", u16::to_be_bytes);
+    for cut in [&whole[..whole.len() - 1], &pair[..pair.len() - 2], &pair[..pair.len() - 1]] {
+        assert!(refused(cut, DEACTIVATE).contains("not the whole file"), "{cut:?}");
+    }
+}

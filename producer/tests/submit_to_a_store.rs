@@ -1,8 +1,6 @@
 //! A submission becomes one run, whole or not at all, whatever the store answers on the way.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-mod open_runs;
-
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -12,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use open_runs::{OpenRuns, away};
 use rand::{SeedableRng, rngs::StdRng};
 use usher_producer::{
     intake::{Intake, IntakeError, IntakeOptions, Row, parse},
@@ -21,9 +18,50 @@ use usher_producer::{
         submit,
     },
 };
-use usher_shared::{Action, Clock, ManualClock, Request, RunId, Timestamp, store::StoreError};
+use usher_shared::{
+    Action, Clock, ManualClock, Request, RunId, Timestamp,
+    store::{CHUNK, OPEN_RUN_EXPIRES, SharedStore, Store, StoreError, memory::MemoryStore},
+};
 
 const OPENED: Timestamp = Timestamp::from_millis(1_760_000_000_000);
+
+/// An empty store, seen from both sides, and its clock.
+struct Kept {
+    memory: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+}
+
+impl Kept {
+    fn empty() -> (Self, SharedStore) {
+        let clock = Arc::new(ManualClock::new(OPENED));
+        let memory = Arc::new(MemoryStore::new(clock.clone()));
+        (Self { memory: memory.clone(), clock }, memory)
+    }
+
+    /// How many runs can be seen, and how many are open.
+    async fn runs(&self) -> (usize, usize) {
+        (self.memory.runs(100).await.unwrap().len(), self.memory.open_runs())
+    }
+
+    async fn requests(&self, run: &RunId) -> Vec<Request> {
+        let requests = self.memory.requests(run, 0, 100_000).await.unwrap();
+        requests.into_iter().map(|(_, request)| request).collect()
+    }
+
+    async fn end(&self, run: &RunId) {
+        assert_eq!(self.memory.cancel(run, CHUNK).await.unwrap(), 0);
+    }
+
+    /// Forgets what is open, as a store does after an hour.
+    async fn expire(&self) {
+        self.clock.advance(OPEN_RUN_EXPIRES + Duration::from_millis(1));
+        self.memory.expire_open_runs().await.unwrap();
+    }
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable("connection refused".into())
+}
 
 fn description() -> Description {
     Description { reason: Some("left".into()), ..Description::new("zoom-main".parse().unwrap(), "test") }
@@ -57,7 +95,7 @@ fn file(text: &str) -> Intake {
     parse("leavers.csv", std::io::Cursor::new(text.to_owned()), options).unwrap()
 }
 
-async fn fill(store: &usher_shared::store::SharedStore, count: u64) -> Draft {
+async fn fill(store: &SharedStore, count: u64) -> Draft {
     let filled = Draft::fill(store, description(), distinct(requests(count)), options()).await.unwrap();
     let Filled::Clean(draft) = filled else { panic!("{filled:?}") };
     draft
@@ -65,8 +103,8 @@ async fn fill(store: &usher_shared::store::SharedStore, count: u64) -> Draft {
 
 #[tokio::test]
 async fn requests_are_appended_in_chunks_several_at_a_time_and_arrive_in_order() {
-    let (kept, store) = OpenRuns::shared();
-    kept.hold_appends_until_in_flight(3);
+    let (kept, store) = Kept::empty();
+    kept.memory.gather_appends(3);
     let told = Arc::new(Mutex::new(Vec::new()));
     let telling = told.clone();
     let options = FillOptions {
@@ -76,16 +114,16 @@ async fn requests_are_appended_in_chunks_several_at_a_time_and_arrive_in_order()
     };
     let filled = Draft::fill(&store, description(), distinct(requests(5_750)), options).await.unwrap();
     let Filled::Clean(draft) = filled else { panic!("{filled:?}") };
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (0, 1));
+    assert_eq!(kept.runs().await, (0, 1));
     assert_eq!(draft.contents().requests, 5_750);
     let run = draft.run().clone();
     assert_eq!(draft.seal(Key::Content).await.unwrap(), Submitted::New { run: run.clone(), previous: None });
-    assert_eq!(kept.calls("append"), 12);
-    assert_eq!(kept.most_appending(), 3);
-    let sealed = kept.sealed(&run);
-    assert!(sealed.requests.into_iter().eq(requests(5_750)));
-    assert_eq!(sealed.seal.by_action, [(Action::Deactivate, 5_750)].into());
-    assert_eq!((sealed.run.created_at, sealed.run.reason.as_deref()), (OPENED, Some("left")));
+    assert_eq!(kept.memory.calls("append"), 12);
+    assert_eq!(kept.memory.most_appends(), 3);
+    assert!(kept.requests(&run).await.into_iter().eq(requests(5_750)));
+    assert_eq!(kept.memory.seal_of(&run).unwrap().by_action, [(Action::Deactivate, 5_750)].into());
+    let sealed = kept.memory.run(&run).await.unwrap().unwrap().run;
+    assert_eq!((sealed.created_at, sealed.reason.as_deref()), (OPENED, Some("left")));
     let told = told.lock().unwrap();
     assert_eq!(told.last(), Some(&Progress { read: 5_750, stored: 5_750, bad: 0 }));
     assert!(told.is_sorted_by_key(|progress| progress.stored));
@@ -93,7 +131,7 @@ async fn requests_are_appended_in_chunks_several_at_a_time_and_arrive_in_order()
 
 #[tokio::test]
 async fn the_same_people_in_another_form_are_the_same_run_until_it_is_over() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let forms =
         ["email,x\na@x,1\nb@x,2\n", "\u{feff}Name;E-Mail\r\nA;A@X\r\n\r\nB;b@x\r\nA;a@x\r\n", "a@x\nb@x"];
     let mut runs = Vec::new();
@@ -105,22 +143,22 @@ async fn the_same_people_in_another_form_are_the_same_run_until_it_is_over() {
     let first = runs[0].run().clone();
     assert!(matches!(runs[0], Submitted::New { .. }));
     assert!(runs[1..].iter().all(|run| *run == Submitted::Existing { run: first.clone() }), "{runs:?}");
-    kept.end(&first);
+    kept.end(&first).await;
     let again =
         submit(&store, description(), ["a@x", "b@x"].map(|user| request(1, user, Action::Deactivate)));
     let again = again.await.unwrap();
     assert!(matches!(&again, Submitted::New { previous: Some(previous), .. } if *previous == first));
     let other = submit(&store, description(), [request(1, "a@x", Action::Activate)]).await.unwrap();
     assert!(matches!(other, Submitted::New { previous: None, .. }));
-    assert_eq!(kept.open_runs(), 0);
+    assert_eq!(kept.memory.open_runs(), 0);
 }
 
 #[tokio::test]
 async fn a_key_of_ones_own_is_for_good_and_other_content_is_a_conflict() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let key = || Key::Own("ticket-7".into());
     let first = fill(&store, 2).await.seal(key()).await.unwrap();
-    kept.end(first.run());
+    kept.end(first.run()).await;
     let again =
         Draft::fill(&store, description(), distinct(requests(2)), FillOptions::default()).await.unwrap();
     let Filled::Clean(again) = again else { panic!("{again:?}") };
@@ -130,40 +168,44 @@ async fn a_key_of_ones_own_is_for_good_and_other_content_is_a_conflict() {
     let Filled::Clean(other) = other else { panic!("{other:?}") };
     let error = other.seal(key()).await.unwrap_err();
     assert!(matches!(error, SubmitError::Store(StoreError::Conflict { .. })), "{error}");
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (1, 0));
+    assert_eq!(kept.runs().await, (1, 0));
 }
 
 #[tokio::test]
 async fn a_taken_id_leads_to_another_and_a_store_that_is_away_is_asked_again() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let ids = ids(3);
-    kept.fail("open_run", [away(), StoreError::IdTaken(ids[0].clone()), StoreError::IdTaken(ids[1].clone())]);
-    kept.fail("append", [away(), away()]);
-    kept.fail("seal", [away(), away()]);
+    kept.memory
+        .fail("open_run", [away(), StoreError::IdTaken(ids[0].clone()), StoreError::IdTaken(ids[1].clone())]);
+    kept.memory.fail("append", [away(), away()]);
+    kept.memory.fail("seal", [away(), away()]);
     let submitted = fill(&store, 501).await.seal(Key::Content).await.unwrap();
     assert_eq!(submitted, Submitted::New { run: ids[2].clone(), previous: None });
-    assert!(kept.sealed(&ids[2]).requests.into_iter().eq(requests(501)));
-    assert_eq!((kept.calls("open_run"), kept.calls("append"), kept.calls("seal")), (4, 4, 3));
+    assert!(kept.requests(&ids[2]).await.into_iter().eq(requests(501)));
+    assert_eq!(
+        (kept.memory.calls("open_run"), kept.memory.calls("append"), kept.memory.calls("seal")),
+        (4, 4, 3)
+    );
 }
 
 #[tokio::test]
 async fn patience_ends_and_leaves_nothing_to_be_seen() {
-    let (kept, store) = OpenRuns::shared();
-    kept.fail("append", (0..3).map(|_| away()));
+    let (kept, store) = Kept::empty();
+    kept.memory.fail("append", (0..3).map(|_| away()));
     let options = FillOptions { in_flight: NonZeroUsize::MIN, ..options() };
     let error = Draft::fill(&store, description(), distinct(requests(10_000)), options).await.unwrap_err();
     assert!(matches!(error, SubmitError::Store(StoreError::Unavailable(_))), "{error}");
-    assert_eq!(kept.calls("append"), 3);
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (0, 0));
+    assert_eq!(kept.memory.calls("append"), 3);
+    assert_eq!(kept.runs().await, (0, 0));
     let taken: Vec<_> = ids(1).iter().cycle().take(10).map(|id| StoreError::IdTaken(id.clone())).collect();
-    kept.fail("open_run", taken);
+    kept.memory.fail("open_run", taken);
     let error = submit(&store, description(), requests(1)).await.unwrap_err();
     assert!(matches!(error, SubmitError::Store(StoreError::IdTaken(_))), "{error}");
 }
 
 #[tokio::test]
 async fn bad_rows_keep_a_draft_from_being_sealed_until_they_are_skipped() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let noticed = Arc::new(AtomicU64::new(0));
     let counting = noticed.clone();
     let options = FillOptions {
@@ -183,67 +225,67 @@ async fn bad_rows_keep_a_draft_from_being_sealed_until_they_are_skipped() {
     assert_eq!(noticed.load(Ordering::SeqCst), 3);
     let draft = flawed.skip_invalid().unwrap();
     let submitted = draft.seal(Key::Content).await.unwrap();
-    let users: Vec<_> = kept.sealed(submitted.run()).requests.iter().map(|r| r.user.to_string()).collect();
+    let users: Vec<_> = kept.requests(submitted.run()).await.iter().map(|r| r.user.to_string()).collect();
     assert_eq!(users, ["a@x", "b@x"]);
 }
 
 #[tokio::test]
 async fn a_discarded_draft_is_gone_and_one_that_expired_says_so() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let text = "email\na@x\nann\n";
     let Filled::Flawed(flawed) = Draft::fill(&store, description(), file(text), options()).await.unwrap()
     else {
         panic!()
     };
     flawed.discard().await.unwrap();
-    assert_eq!(kept.open_runs(), 0);
+    assert_eq!(kept.memory.open_runs(), 0);
     let draft = fill(&store, 1).await;
-    kept.expire();
+    kept.expire().await;
     assert!(matches!(draft.seal(Key::Content).await, Err(SubmitError::Expired)));
     let draft = fill(&store, 1).await;
-    kept.expire();
+    kept.expire().await;
     draft.discard().await.unwrap();
     let error = fill(&store, 1).await.seal(Key::Own("content:x".into())).await.unwrap_err();
     assert!(matches!(error, SubmitError::Key(_)), "{error}");
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (0, 0));
+    assert_eq!(kept.runs().await, (0, 0));
 }
 
 #[tokio::test]
 async fn where_no_row_is_good_the_store_is_never_asked() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let error = submit(&store, description(), []).await.unwrap_err();
     assert!(matches!(error, SubmitError::Empty), "{error}");
     let filled = Draft::fill(&store, description(), file("email\nann\nbob\n"), options()).await.unwrap();
     assert_eq!(filled.contents().bad.total, 2);
     let Filled::Flawed(flawed) = filled else { panic!() };
     assert!(matches!(flawed.skip_invalid(), Err(SubmitError::Empty)));
-    assert_eq!(kept.calls("open_run"), 0);
+    assert_eq!(kept.memory.calls("open_run"), 0);
 }
 
 #[tokio::test]
 async fn a_file_that_turns_out_unusable_takes_back_what_was_appended() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let rows = distinct(requests(2_000)).chain([Err(IntakeError::NotUtf8 { name: "f".into(), line: 2_001 })]);
     let error = Draft::fill(&store, description(), rows, options()).await.unwrap_err();
     assert!(matches!(error, SubmitError::Intake(IntakeError::NotUtf8 { line: 2_001, .. })), "{error}");
-    assert_eq!(kept.calls("append"), 4);
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (0, 0));
+    assert_eq!(kept.memory.calls("append"), 4);
+    assert_eq!(kept.runs().await, (0, 0));
 }
 
 #[tokio::test]
 async fn one_call_refuses_requests_that_contradict_each_other() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let both = [request(1, "a@x", Action::Activate), request(2, "A@x", Action::Deactivate)];
     let error = submit(&store, description(), both).await.unwrap_err().to_string();
     let expected = "1 of the rows can't be submitted; the first: line 2: this row says deactivate for A@x, line 1 says activate; remove one of the two";
     assert_eq!(error, expected);
-    assert_eq!((kept.sealed_runs(), kept.open_runs()), (0, 0));
+    assert_eq!(kept.runs().await, (0, 0));
 }
 
 #[tokio::test]
 #[should_panic(expected = "the caller's own")]
 async fn a_panic_in_the_callers_rows_is_the_callers() {
-    let (_, store) = OpenRuns::shared();
+    let (_, store) = Kept::empty();
     let rows = requests(10).inspect(|request| assert!(request.line < 5, "the caller's own"));
     let result = submit(&store, description(), rows).await;
     panic!("came back with {result:?}");
@@ -251,7 +293,7 @@ async fn a_panic_in_the_callers_rows_is_the_callers() {
 
 #[tokio::test]
 async fn a_submission_that_is_given_up_stops_reading() {
-    let (kept, store) = OpenRuns::shared();
+    let (kept, store) = Kept::empty();
     let (stopped, at) = tokio::sync::oneshot::channel();
     struct Signal(Option<tokio::sync::oneshot::Sender<u64>>, u64);
     impl Signal {
@@ -269,7 +311,7 @@ async fn a_submission_that_is_given_up_stops_reading() {
     let endless = std::iter::from_fn(move || Some(signal.next()));
     let submission = submit(&store, description(), endless);
     let watched = async {
-        while kept.calls("append") < 3 {
+        while kept.memory.calls("append") < 3 {
             tokio::task::yield_now().await;
         }
     };
@@ -278,5 +320,5 @@ async fn a_submission_that_is_given_up_stops_reading() {
         () = watched => {}
     }
     assert!(at.await.unwrap() >= 1_500);
-    assert_eq!(kept.sealed_runs(), 0);
+    assert_eq!(kept.runs().await.0, 0);
 }

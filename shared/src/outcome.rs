@@ -124,9 +124,9 @@ pub struct OutcomeRow {
     pub attempts: u32,
     /// When the first attempt began.
     pub first_attempt_at: Option<Timestamp>,
-    /// When the last attempt ended.
+    /// When the last attempt ended: the last in the ledger, whatever the workers' clocks say.
     pub last_attempt_at: Option<Timestamp>,
-    /// Who finished it, where a worker did.
+    /// Who finished it, where a worker did: not what the store ended itself, as cancelled or superseded.
     pub worker: Option<WorkerId>,
 }
 

@@ -1,10 +1,10 @@
 //! One submission of many requests, and how far it has come.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountName, Action, Outcome, Priority, RunId, Timestamp};
+use crate::{AccountName, Action, Outcome, Priority, RunId, Timestamp, store::STANDS_STILL};
 
 /// A submission as a producer opens it. Invisible to workers until it is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct NewRun {
 
 /// A run's life. `open -> sealed -> resolved -> admitted -> finished | cancelled`; a cancel can come at any step
 /// after the seal, and what was never sealed expires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunPhase {
     /// Requests are still being added. Seen by nobody but its producer.
@@ -39,7 +39,7 @@ pub enum RunPhase {
     Sealed,
     /// Every request has been resolved; held until it is admitted.
     Resolved,
-    /// Numbered, and worked. A newer number wins over an older one on the same user.
+    /// Worked. A run that was sealed later wins over it on the same user.
     Admitted,
     /// Every job has its outcome.
     Finished,
@@ -210,7 +210,8 @@ pub struct RunStatus {
     pub paused: bool,
     /// To be cancelled, or being cancelled, or cancelled.
     pub cancelled: bool,
-    /// The place among the account's admitted runs; newer wins. `None` before it is admitted.
+    /// The place among the account's runs, in the order in which they were sealed; newer wins. `None` before the run is
+    /// admitted: it wins over nothing until then.
     pub admission: Option<u64>,
     /// How many requests of each action.
     pub by_action: BTreeMap<Action, u64>,
@@ -222,6 +223,9 @@ pub struct RunStatus {
     pub sealed_at: Option<Timestamp>,
     /// When the last job got its outcome.
     pub finished_at: Option<Timestamp>,
+    /// Until when what is known of its users was surely good: the end of their last resolve or the last lease of a job of
+    /// it, whichever is later. `None` before they are resolved, and where that was done by a usher that did not note it.
+    pub fresh_at: Option<Timestamp>,
     /// The account's hold, where there is one now.
     pub hold: Option<Hold>,
 }
@@ -239,6 +243,21 @@ impl RunStatus {
             RunPhase::Open | RunPhase::Sealed => RunState::Resolving,
             RunPhase::Resolved => RunState::Held,
             RunPhase::Admitted => RunState::Running,
+        }
+    }
+
+    /// How long the run has stood still at that moment of the store's clock, where that is more than [`STANDS_STILL`]:
+    /// nothing of it is leased then before its users have been resolved again. Who waits to be resolved for the first
+    /// time, or is over, does not stand still.
+    #[must_use]
+    pub fn stood_still(&self, now: Timestamp) -> Option<Duration> {
+        if !matches!(self.phase, RunPhase::Resolved | RunPhase::Admitted) {
+            return None;
+        }
+        match self.fresh_at {
+            Some(fresh) => Some(now.since(fresh)).filter(|still| *still > STANDS_STILL),
+            // Nobody knows since when: not relied on.
+            None => Some(now.since(self.effort.last_attempt_at.or(self.sealed_at).unwrap_or(now))),
         }
     }
 
@@ -279,6 +298,7 @@ mod tests {
             effort: Effort::default(),
             sealed_at: None,
             finished_at: None,
+            fresh_at: None,
             hold: None,
         }
     }
@@ -294,6 +314,22 @@ mod tests {
         ];
         for (status, expected) in cases {
             assert_eq!(status.state(), expected);
+        }
+    }
+
+    #[test]
+    fn a_run_stands_still_once_nothing_of_it_was_fresh_for_more_than_an_hour() {
+        let at = Timestamp::from_millis;
+        let fresh = |phase| RunStatus { fresh_at: Some(at(1_000)), ..status(phase, false, false) };
+        let still = STANDS_STILL + Duration::from_millis(1);
+        for phase in [RunPhase::Resolved, RunPhase::Admitted] {
+            assert_eq!(fresh(phase).stood_still(at(1_000).after(STANDS_STILL)), None);
+            assert_eq!(fresh(phase).stood_still(at(1_000).after(still)), Some(still));
+            assert_eq!(fresh(phase).stood_still(at(0)), None);
+            assert!(status(phase, false, false).stood_still(at(0)).is_some(), "not noted is not relied on");
+        }
+        for phase in [RunPhase::Open, RunPhase::Sealed, RunPhase::Finished, RunPhase::Cancelled] {
+            assert_eq!(fresh(phase).stood_still(at(i64::MAX)), None);
         }
     }
 

@@ -1,11 +1,9 @@
 //! The store on Redis keeps every promise of the conformance suite. Each check has a redis-server of its own.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod redis_server;
-
 use std::sync::Arc;
 
-use redis_server::{Durability, RedisServer};
+use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
     Clock, ManualClock, Timestamp,
     store::{SharedStore, conformance::Fixture, redis::RedisStore},
@@ -28,7 +26,7 @@ impl OnRedis {
 
 async fn connect(server: &RedisServer, clock: &Arc<ManualClock>) -> SharedStore {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Arc::new(RedisStore::connect(&server.url(0), Some(clock)).await.unwrap())
+    Arc::new(RedisStore::connect(&server.url(), Some(clock)).await.unwrap())
 }
 
 impl Fixture for OnRedis {

@@ -1,16 +1,15 @@
 //! What a fleet shares through Redis: the scripts' own replies, their keys, and the share of work that is not urgent.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod redis_server;
 mod redis_support;
 
 use std::{sync::Arc, time::Duration};
 
-use redis_server::{Durability, RedisServer};
 use redis_support::{
     raw::{Raw, START},
     *,
 };
+use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
     Clock, LanePulse, ManualClock, Priority, Pulse, QuotaWindow, Timestamp,
     store::{LeaseAsk, PULSE_LASTS, Refresh, Store, StoreError, redis::RedisStore},
@@ -23,8 +22,7 @@ const TODAY: i64 = START / (24 * HOUR) * 24 * HOUR;
 
 async fn on_manual_clock(server: &RedisServer) -> (RedisStore, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(START)));
-    let store =
-        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let store = RedisStore::connect(&server.url(), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
     (store, clock)
 }
 

@@ -2,7 +2,6 @@
 //! logins, and being woken.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod redis_server;
 mod redis_support;
 
 use std::{
@@ -10,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis_server::{Durability, RedisServer};
 use redis_support::*;
+use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
     Clock, Hold, HoldReason, ManualClock, Outcome, Priority, RunPhase, SnoozeReason, Then, Timestamp,
     Verdict,
@@ -21,7 +20,7 @@ use usher_shared::{
 #[tokio::test]
 async fn a_run_goes_all_the_way_and_its_ledger_reads_back() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let run = submitted(&store, "all-the-way", 1200, Priority::Normal).await;
     let status = store.run(&run).await.unwrap().unwrap();
     assert_eq!((status.phase, status.counters.queued), (RunPhase::Admitted, 1200));
@@ -54,8 +53,8 @@ async fn a_run_goes_all_the_way_and_its_ledger_reads_back() {
 
 #[tokio::test]
 async fn nothing_is_lost_when_the_server_is_killed_and_started_again() {
-    let mut server = RedisServer::start(Durability::AppendAlways, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let mut server = RedisServer::start(Durability::Always, &[]);
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let run = submitted(&store, "restart", 50, Priority::Bulk).await;
     let mut leased = store.lease(&ask("restart", 10, 1)).await.unwrap().leases;
     for lease in leased.drain(..5) {
@@ -115,18 +114,9 @@ async fn a_password_and_an_acl_user_are_used_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_newer_format_is_refused() {
-    let server = RedisServer::start(Durability::Memory, &[]);
-    RedisStore::connect(&server.url(0), None).await.unwrap();
-    raw(&server, redis::cmd("SET").arg("usher:schema").arg(2)).await;
-    let error = RedisStore::connect(&server.url(0), None).await.unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 2, supported: 1 }), "{error:?}");
-}
-
-#[tokio::test]
 async fn a_server_that_has_forgotten_the_functions_is_told_them_again() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     submitted(&store, "told", 2, Priority::Normal).await;
     raw(&server, redis::cmd("FUNCTION").arg("FLUSH")).await;
     let leases = store.lease(&ask("told", 1, 1)).await.unwrap().leases;
@@ -136,7 +126,7 @@ async fn a_server_that_has_forgotten_the_functions_is_told_them_again() {
 #[tokio::test]
 async fn a_full_memory_refuses_new_work_and_still_records_what_was_done() {
     let server = RedisServer::start(Durability::Memory, &["--maxmemory-policy", "noeviction"]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let run = submitted(&store, "full", 20, Priority::Normal).await;
     let leases = store.lease(&ask("full", 5, 1)).await.unwrap().leases;
     raw(&server, redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb")).await;
@@ -157,7 +147,7 @@ async fn a_full_memory_refuses_new_work_and_still_records_what_was_done() {
 #[tokio::test]
 async fn a_server_that_stands_still_is_unavailable_and_its_late_grants_are_taken_back() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = Arc::new(RedisStore::connect(&server.url(0), None).await.unwrap());
+    let store = Arc::new(RedisStore::connect(&server.url(), None).await.unwrap());
     let run = submitted(&store, "still", 4, Priority::Normal).await;
     server.signal("STOP");
     let asked = {
@@ -179,7 +169,7 @@ async fn a_server_that_stands_still_is_unavailable_and_its_late_grants_are_taken
 #[tokio::test]
 async fn a_waiter_is_woken_by_a_seal_within_moments() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = Arc::new(RedisStore::connect(&server.url(0), None).await.unwrap());
+    let store = Arc::new(RedisStore::connect(&server.url(), None).await.unwrap());
     let name = account("woken");
     let at_most = Duration::from_secs(60);
     // The first wait ends when the subscription stands.
@@ -206,8 +196,8 @@ async fn a_waiter_is_woken_by_a_seal_within_moments() {
 
 #[tokio::test]
 async fn waiters_are_woken_again_after_the_server_was_restarted() {
-    let mut server = RedisServer::start(Durability::AppendAlways, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let mut server = RedisServer::start(Durability::Always, &[]);
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let name = account("rewoken");
     store.wait_for_work(&name, Duration::from_secs(60)).await;
     server.kill();
@@ -221,7 +211,7 @@ async fn waiters_are_woken_again_after_the_server_was_restarted() {
 #[tokio::test]
 async fn a_cancelled_run_supersedes_nothing_even_where_a_third_run_stood_between() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let oldest = submitted(&store, "claims", 2, Priority::Bulk).await;
     let middle = submitted(&store, "claims", 1, Priority::Bulk).await;
     let newest = submitted(&store, "claims", 2, Priority::Bulk).await;
@@ -238,8 +228,7 @@ async fn a_cancelled_run_supersedes_nothing_even_where_a_third_run_stood_between
 async fn a_cancel_that_is_half_done_outweighs_only_where_it_was_carried_out() {
     let server = RedisServer::start(Durability::Memory, &[]);
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
-    let store =
-        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let store = RedisStore::connect(&server.url(), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
     let older = submitted(&store, "half", 4, Priority::Bulk).await;
     let newer = submitted(&store, "half", 4, Priority::Bulk).await;
     // The newer run has changed user 0 and is about to change user 1 when it is cancelled; only user 2 is cancelled yet.
@@ -265,7 +254,7 @@ async fn a_cancel_that_is_half_done_outweighs_only_where_it_was_carried_out() {
 #[tokio::test]
 async fn pages_of_records_are_crossed_without_losing_place() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let run = submitted(&store, "pages", 9_000, Priority::Bulk).await;
     let mut expected = 0;
     loop {
@@ -292,8 +281,7 @@ async fn pages_of_records_are_crossed_without_losing_place() {
 async fn the_tries_of_a_job_are_told_to_its_next_holder_and_stay_in_its_ledger() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store =
-        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let store = RedisStore::connect(&server.url(), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
     let run = submitted(&store, "tries", 1, Priority::Normal).await;
     let take = async || store.lease(&idle(ask("tries", 1, 1))).await.unwrap().leases.remove(0);
     let lease = take().await;
@@ -340,7 +328,7 @@ async fn the_tries_of_a_job_are_told_to_its_next_holder_and_stay_in_its_ledger()
 #[tokio::test]
 async fn the_same_content_is_the_same_run_until_it_is_over() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let first = sealed(&store, "twice", 2, "key", "digest").await.unwrap();
     let (run, Sealed::New { previous: None }) = first else { panic!("{first:?}") };
     let (discarded, again) = sealed(&store, "twice", 2, "key", "digest").await.unwrap();
@@ -357,7 +345,7 @@ async fn the_same_content_is_the_same_run_until_it_is_over() {
 #[tokio::test]
 async fn settled_and_duplicate_requests_end_at_the_promotion() {
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store = RedisStore::connect(&server.url(0), None).await.unwrap();
+    let store = RedisStore::connect(&server.url(), None).await.unwrap();
     let (run, _) = sealed(&store, "settled", 3, "key", "digest").await.unwrap();
     let steward = store.take_steward(&run, &worker("w1"), SECOND).await.unwrap().unwrap();
     assert!(store.take_steward(&run, &worker("w2"), SECOND).await.unwrap().is_none());
@@ -390,8 +378,7 @@ async fn settled_and_duplicate_requests_end_at_the_promotion() {
 async fn an_account_on_hold_gives_nothing_until_the_hold_is_over() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_790_000_000_000)));
     let server = RedisServer::start(Durability::Memory, &[]);
-    let store =
-        RedisStore::connect(&server.url(0), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let store = RedisStore::connect(&server.url(), Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
     let run = submitted(&store, "held", 1, Priority::Normal).await;
     let until = Some(clock.now().after(SECOND));
     let hold = Hold { reason: HoldReason::Breaker, message: "{\"x\"}".into(), since: clock.now(), until };

@@ -147,6 +147,8 @@ pub struct Faults {
     pub hangs_applied: f64,
     /// Share of calls answered 200 with something that is no JSON, and not carried out.
     pub rubbish: f64,
+    /// Users, by e-mail address or id as calls name them, whose changes are never answered and not carried out.
+    pub silent_about: Vec<String>,
     /// Times without service; nothing is counted or carried out in them.
     pub outages: Vec<Outage>,
     /// Whether calls for tokens meet the delays and shares above too. Outages they meet always.

@@ -193,6 +193,14 @@ struct Hanging<V: Vendor> {
     key: Option<u64>,
 }
 
+impl<V: Vendor> Hanging<V> {
+    /// Takes over who is to be told. Before anything is awaited: a caller may be gone at any moment.
+    fn of(end: &mut End, vendor: &Arc<Mutex<V>>) -> Option<Self> {
+        let End::Hang(key) = end else { return None };
+        Some(Self { vendor: vendor.clone(), key: key.take() })
+    }
+}
+
 impl<V: Vendor> Drop for Hanging<V> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
@@ -225,11 +233,15 @@ async fn respond<V: Vendor>(
         return Ok(write(reply, clock.now()));
     }
     let (travel, nth) = lock(&vendor).travel(&call);
-    let end = if travel == Travel::default() {
-        let mut vendor = lock(&vendor);
-        let now = clock.now();
-        let ticket = vendor.arrive(now, seen, &call, nth);
-        vendor.finish(now, &call, ticket)
+    let (end, hanging) = if travel == Travel::default() {
+        let mut end = {
+            let mut vendor = lock(&vendor);
+            let now = clock.now();
+            let ticket = vendor.arrive(now, seen, &call, nth);
+            vendor.finish(now, &call, ticket)
+        };
+        let hanging = Hanging::of(&mut end, &vendor);
+        (end, hanging)
     } else {
         // In a task of its own: a caller that hangs up does not stop what has reached the vendor.
         let task = tokio::spawn(journey(clock.clone(), vendor.clone(), seen, call, travel, nth));
@@ -238,8 +250,8 @@ async fn respond<V: Vendor>(
     match end {
         End::Reply(reply) => Ok(write(reply, clock.now())),
         End::Close => Err(Cut),
-        End::Hang(key) => {
-            let _hanging = Hanging { vendor, key };
+        End::Hang(_) => {
+            let _until_the_caller_leaves = hanging;
             tokio::select! {
                 never = pending::<Infallible>() => match never {},
                 _ = stopped.wait_for(|stopped| *stopped) => Err(Cut),
@@ -255,15 +267,17 @@ async fn journey<V: Vendor>(
     call: Call,
     travel: Travel,
     nth: u64,
-) -> End {
+) -> (End, Option<Hanging<V>>) {
     pause(travel.before).await;
     let ticket = {
         let mut vendor = lock(&vendor);
         vendor.arrive(clock.now(), seen, &call, nth)
     };
     pause(travel.after).await;
-    let mut vendor = lock(&vendor);
-    vendor.finish(clock.now(), &call, ticket)
+    let mut end = lock(&vendor).finish(clock.now(), &call, ticket);
+    // Where the caller has left meanwhile, nobody takes this answer, and its end tells the vendor.
+    let hanging = Hanging::of(&mut end, &vendor);
+    (end, hanging)
 }
 
 async fn pause(time: Duration) {

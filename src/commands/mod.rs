@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod demo;
+pub mod doctor;
 pub mod report;
 pub mod resume;
 pub mod run;

@@ -1,6 +1,6 @@
 //! `usher worker`: works the queue until told to stop.
 
-use usher_shared::config::StoreAddress;
+use usher_shared::{config::StoreAddress, store::SharedStore};
 use usher_worker::{Drained, Engine, EngineError};
 
 use crate::{
@@ -24,6 +24,7 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
         ));
     }
     let (store, address) = context.open_store().await?;
+    warn_of_danger(&store, &address).await;
     let worker = wiring::worker_id(args.name.as_deref());
     let mut accounts = Vec::new();
     for name in &names {
@@ -50,4 +51,16 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
         // Their leases lapse, and other workers run them again.
         Drained::TimeUp { .. } => Exit::Interrupted,
     })
+}
+
+/// Says in the log what `usher doctor` would say of a server that a ledger can't be trusted to. An embedded store is not
+/// read through for it.
+async fn warn_of_danger(store: &SharedStore, address: &StoreAddress) {
+    if !matches!(address, StoreAddress::Redis(_)) {
+        return;
+    }
+    for finding in store.examine().await.iter().filter(|finding| finding.endangers_data()) {
+        let told = finding.diagnosis();
+        tracing::warn!(cure = told.cure, "{}; {}", told.found, told.why);
+    }
 }

@@ -219,6 +219,7 @@ mod tests {
             },
             sealed_at: None,
             finished_at: None,
+            fresh_at: None,
             hold: None,
         }
     }

@@ -1,21 +1,19 @@
 //! What the end-to-end tests share: a place to run the real binary in, a simulated Zoom beside it, and a store.
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod redis;
-
 use std::{
     fmt::Write as _,
     fs,
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use usher_redis_server::{Durability, RedisServer};
 use usher_simulator::zoom::{Settings, SimUser, Status, ZoomSim};
-
-pub use redis::RedisServer;
 
 /// Long enough for a slow machine; a test that hangs ends here.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -25,6 +23,7 @@ pub struct Workplace {
     pub dir: tempfile::TempDir,
     pub sim: ZoomSim,
     pub redis: Option<RedisServer>,
+    account_lines: String,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -35,6 +34,29 @@ pub enum Kind {
     Redis,
 }
 
+/// What a workplace is made of.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Which store.
+    pub kind: Kind,
+    /// How a Redis keeps what it is told.
+    pub durability: Durability,
+    /// More words of the redis-server's command line.
+    pub redis_options: Vec<&'static str>,
+    /// The simulated Zoom.
+    pub settings: Settings,
+    /// More lines in the account's table; another table may follow them.
+    pub account_lines: String,
+}
+
+impl Layout {
+    /// The usual: a Redis that flushes before each reply.
+    pub fn new(kind: Kind, settings: Settings) -> Self {
+        let account_lines = String::new();
+        Self { kind, durability: Durability::Always, redis_options: vec![], settings, account_lines }
+    }
+}
+
 impl Workplace {
     /// A workplace whose account is called `zoom-main`, on the plan `business`.
     pub fn new(kind: Kind, settings: Settings) -> Self {
@@ -43,27 +65,41 @@ impl Workplace {
 
     /// The same with more lines in the account's table.
     pub fn with_config(kind: Kind, settings: Settings, account_lines: &str) -> Self {
+        Self::laid_out(Layout { account_lines: account_lines.to_owned(), ..Layout::new(kind, settings) })
+    }
+
+    /// A workplace laid out like this.
+    pub fn laid_out(layout: Layout) -> Self {
+        let Layout { kind, durability, redis_options, settings, account_lines } = layout;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sim = runtime.block_on(ZoomSim::start(settings)).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let redis = (kind == Kind::Redis).then(RedisServer::start);
-        let store = redis.as_ref().map_or("sqlite:usher.db".to_owned(), RedisServer::url);
-        fs::write(dir.path().join("secret"), "sim-secret\n").unwrap();
-        fs::write(
-            dir.path().join("usher.toml"),
+        let redis = (kind == Kind::Redis).then(|| RedisServer::start(durability, &redis_options));
+        let place = Self { dir, sim, redis, account_lines, runtime };
+        place.file("secret", "sim-secret\n");
+        place.write_config("usher.toml", &place.store_address(), place.sim.addr());
+        place
+    }
+
+    /// The store's address, as the configuration has it.
+    pub fn store_address(&self) -> String {
+        self.redis.as_ref().map_or("sqlite:usher.db".to_owned(), RedisServer::url)
+    }
+
+    /// Writes a configuration that reaches the store and the vendor by these addresses; returns its path.
+    pub fn write_config(&self, name: &str, store: &str, vendor: SocketAddr) -> PathBuf {
+        let (data, secret) = (self.path("data"), self.path("secret"));
+        let lines = &self.account_lines;
+        self.file(
+            name,
             format!(
                 "store = {store:?}\ndata_dir = {data:?}\n[accounts.zoom-main]\nprovider = \"zoom\"\n\
-                 base_url = {base:?}\ntoken_url = {token:?}\naccount_id = \"sim-account\"\nclient_id = \"sim-client\"\n\
-                 client_secret = {{ file = {secret:?} }}\nplan = \"business\"\n{account_lines}\n",
-                data = dir.path().join("data"),
-                base = sim.base_url(),
-                token = sim.token_url(),
-                secret = dir.path().join("secret"),
+                 base_url = \"http://{vendor}/v2\"\ntoken_url = \"http://{vendor}/oauth/token\"\n\
+                 account_id = \"sim-account\"\nclient_id = \"sim-client\"\n\
+                 client_secret = {{ file = {secret:?} }}\nplan = \"business\"\n{lines}\n",
             ),
         )
-        .unwrap();
-        Self { dir, sim, redis, runtime }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -212,6 +248,11 @@ impl Ended {
         Self::from(child.wait_with_output().unwrap(), &words.join(" "))
     }
 
+    /// Runs this command to its end.
+    pub fn run(mut command: Command, words: &[&str]) -> Self {
+        Self::from(command.output().unwrap(), &words.join(" "))
+    }
+
     fn from(output: Output, words: &str) -> Self {
         Self {
             code: output.status.code(),
@@ -260,6 +301,11 @@ impl Running {
     pub fn signal(&mut self, signal: &str) {
         let id = self.child().id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_some()
     }
 
     pub fn kill(mut self) {

@@ -124,9 +124,9 @@ impl Account {
         self.store_time.at(self.boot.now()).unwrap_or_else(|| self.clock.now())
     }
 
-    /// Takes note of the store's time at a moment of the boot clock.
-    pub fn learn_time(&self, boot: Duration, store: Timestamp) {
-        self.store_time.learn(boot, store);
+    /// Takes note of the store's time, told at some moment since `asked_at` on the boot clock.
+    pub fn learn_time(&self, asked_at: Duration, store: Timestamp) {
+        self.store_time.learn(asked_at, self.boot.now(), store);
     }
 
     /// A moment of the wall clock here, which providers tell time by, on the store's clock. Clocks that are nearly one are
@@ -196,8 +196,15 @@ impl Default for StoreTime {
 }
 
 impl StoreTime {
-    fn learn(&self, boot: Duration, store: Timestamp) {
-        self.0.store(store.as_millis() - millis(boot), Ordering::Relaxed);
+    /// The store read its clock between these two moments of ours. What is known already is kept as far as that allows: an
+    /// answer that was long on its way says little, and must not spoil what a quick one said.
+    fn learn(&self, asked_at: Duration, answered_at: Duration, store: Timestamp) {
+        let earliest = store.as_millis() - millis(answered_at);
+        let latest = store.as_millis() - millis(asked_at);
+        let known = self.0.load(Ordering::Relaxed);
+        let offset =
+            if known == UNKNOWN { i64::midpoint(earliest, latest) } else { known.clamp(earliest, latest) };
+        self.0.store(offset, Ordering::Relaxed);
     }
 
     fn at(&self, boot: Duration) -> Option<Timestamp> {
@@ -212,4 +219,27 @@ fn millis(duration: Duration) -> i64 {
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_long_on_its_way_does_not_spoil_the_time_that_a_quick_one_told() {
+        let (ms, time) = (Duration::from_millis, StoreTime::default());
+        let off = |asked, answered, store| {
+            time.learn(ms(asked), ms(answered), Timestamp::from_millis(store));
+            time.at(ms(0)).unwrap().as_millis()
+        };
+        assert_eq!(time.at(ms(0)), None);
+        assert_eq!(off(100, 104, 5_102), 5_000, "in the middle of what is possible");
+        assert_eq!(off(200, 3_200, 8_199), 5_000, "three seconds on its way: it may be as it was");
+        assert_eq!(
+            off(4_000, 4_002, 9_010),
+            5_008,
+            "the store's clock goes faster: no further than is certain"
+        );
+        assert_eq!(off(5_000, 5_002, 3_610_000), 3_604_998, "and follows one that was set");
+    }
 }

@@ -87,7 +87,7 @@ mod tests {
         assert!(waits.iter().all(|wait| *wait <= ceiling));
         for part in 0..4 {
             let range = ceiling * part / 4..ceiling * (part + 1) / 4;
-            let share = waits.iter().filter(|wait| range.contains(wait)).count();
+            let share = waits.iter().filter(|wait| range.contains(*wait)).count();
             assert!((200..300).contains(&share), "{share} of 1,000 in quarter {part}");
         }
     }

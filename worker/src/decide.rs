@@ -21,8 +21,12 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// So long after 00:00 UTC, a refusal for the day may still be about the day before.
 const NEW_DAY: Duration = Duration::from_secs(2 * 60);
 const DAY_LENGTH: Duration = Duration::from_secs(24 * 60 * 60);
-/// A job that was held at so many deaths of a worker (the last one alone) is only looked at, never called for again.
-pub const POISON_DEATHS: u32 = 3;
+/// A job that was held at so many deaths of a worker (two in company, three alone) is only looked at, never called for again.
+///
+/// One death alone convicts nobody: of 200 workers killed at random over 5,000 jobs, a few are killed just while they hold
+/// nothing but a job that was in company at two deaths before (3 jobs were poisoned so). Each further death alone divides those
+/// innocents by about twenty; a job that does kill its worker costs two workers more.
+pub const POISON_DEATHS: u32 = 5;
 
 /// What is known of a job when its reply comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +153,7 @@ pub fn decide_poison(facts: &JobFacts, deaths: u32, seen: Option<&ResolvedUser>)
             Outcome::Poisoned,
             Some("poisoned".to_owned()),
             format!(
-                "{deaths} workers died while they held this job, the last one holding nothing else; the user is {}",
+                "{deaths} workers died while they held this job, all but the first two holding nothing else; the user is {}",
                 user.before.status
             ),
         ),

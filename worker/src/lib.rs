@@ -18,6 +18,7 @@ pub mod next_step;
 pub mod provider;
 mod pulse;
 pub mod resolve;
+pub mod steady_clock;
 mod steward;
 pub mod verify;
 mod view;

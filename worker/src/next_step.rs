@@ -1,6 +1,6 @@
 //! What a run needs next from the worker that looks after its account: pure.
 
-use usher_shared::{RunPhase, RunStatus};
+use usher_shared::{RunPhase, RunStatus, Timestamp};
 
 use crate::admit::{Admission, admission};
 
@@ -9,7 +9,9 @@ use crate::admit::{Admission, admission};
 pub enum NextStep {
     /// Its users are to be resolved.
     Resolve,
-    /// It may begin: number it.
+    /// It stood still: its users are to be resolved again.
+    ResolveAgain,
+    /// It may begin: from here on its number counts.
     Admit,
     /// More of its jobs go into the queue.
     Promote,
@@ -19,9 +21,9 @@ pub enum NextStep {
     Nothing,
 }
 
-/// What a run needs next.
+/// What a run needs next at this moment of the store's clock.
 #[must_use]
-pub fn next_step(run: &RunStatus) -> NextStep {
+pub fn next_step(run: &RunStatus, now: Timestamp) -> NextStep {
     if run.phase.is_over() || run.phase == RunPhase::Open {
         return NextStep::Nothing;
     }
@@ -31,6 +33,10 @@ pub fn next_step(run: &RunStatus) -> NextStep {
     }
     if run.paused {
         return NextStep::Nothing;
+    }
+    if run.stood_still(now).is_some() {
+        let free = run.hold.is_none() && run.counters.leased == 0;
+        return if free { NextStep::ResolveAgain } else { NextStep::Nothing };
     }
     match run.phase {
         // A resolve makes vendor calls, which a hold forbids.
@@ -45,6 +51,13 @@ pub fn next_step(run: &RunStatus) -> NextStep {
     }
 }
 
+/// Whether a run that stood still is left standing for now: one of its priority that comes `before` it is being worked. By
+/// the time that its turn has come, what would be found out now might be old again.
+#[must_use]
+pub fn waits_its_turn(run: &RunStatus, before: &[RunStatus]) -> bool {
+    before.iter().any(|other| other.run.priority == run.run.priority && other.counters.leased > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -52,6 +65,8 @@ mod tests {
     use usher_shared::{Counters, Effort, Hold, HoldReason, NewRun, Priority, Timestamp};
 
     use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_763_600_000_000);
 
     fn run(phase: RunPhase) -> RunStatus {
         RunStatus {
@@ -73,6 +88,7 @@ mod tests {
             effort: Effort::default(),
             sealed_at: None,
             finished_at: None,
+            fresh_at: Some(NOW),
             hold: None,
         }
     }
@@ -89,9 +105,11 @@ mod tests {
 
     #[test]
     fn each_phase_has_its_next_step() {
-        use NextStep::{Admit, Nothing, Promote, Resolve, Sweep};
+        use NextStep::{Admit, Nothing, Promote, Resolve, ResolveAgain, Sweep};
         let paused = |phase| RunStatus { paused: true, ..run(phase) };
         let cancelled = |phase| RunStatus { cancelled: true, ..run(phase) };
+        let long_ago = Timestamp::from_millis(NOW.as_millis() - 3_600_001);
+        let still = |phase| RunStatus { fresh_at: Some(long_ago), ..run(phase) };
         let counted = |phase, pending, queued, leased| RunStatus {
             counters: Counters { total: 10, pending, queued, leased, ..Counters::default() },
             ..run(phase)
@@ -108,6 +126,20 @@ mod tests {
             (paused(RunPhase::Sealed), Nothing),
             (paused(RunPhase::Resolved), Nothing),
             (paused(RunPhase::Admitted), Nothing),
+            (still(RunPhase::Resolved), ResolveAgain),
+            (still(RunPhase::Admitted), ResolveAgain),
+            (still(RunPhase::Sealed), Resolve),
+            (still(RunPhase::Finished), Nothing),
+            (RunStatus { paused: true, ..still(RunPhase::Admitted) }, Nothing),
+            (RunStatus { cancelled: true, ..still(RunPhase::Admitted) }, Sweep),
+            (RunStatus { hold: held(RunPhase::Admitted).hold, ..still(RunPhase::Admitted) }, Nothing),
+            (
+                RunStatus {
+                    fresh_at: still(RunPhase::Admitted).fresh_at,
+                    ..counted(RunPhase::Admitted, 0, 9, 1)
+                },
+                Nothing,
+            ),
             (cancelled(RunPhase::Sealed), Sweep),
             (cancelled(RunPhase::Admitted), Sweep),
             (RunStatus { cancelled: true, ..counted(RunPhase::Admitted, 0, 1, 3) }, Sweep),
@@ -117,7 +149,19 @@ mod tests {
             (cancelled(RunPhase::Cancelled), Nothing),
         ];
         for (run, expected) in cases {
-            assert_eq!(next_step(&run), expected, "{:?}", run);
+            assert_eq!(next_step(&run, NOW), expected, "{:?}", run);
         }
+    }
+    #[test]
+    fn a_run_that_stood_still_is_left_alone_while_one_of_its_priority_is_worked_before_it() {
+        let working = |priority| {
+            let mut run = run(RunPhase::Admitted);
+            (run.run.priority, run.counters.leased) = (priority, 1);
+            run
+        };
+        let still = run(RunPhase::Admitted);
+        assert!(!waits_its_turn(&still, &[]));
+        assert!(!waits_its_turn(&still, &[run(RunPhase::Admitted), working(Priority::Urgent)]));
+        assert!(waits_its_turn(&still, &[working(Priority::Urgent), working(Priority::Normal)]));
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     account::Account,
     backoff::Backoff,
     gate::AccountGate,
-    next_step::{NextStep, next_step},
+    next_step::{NextStep, next_step, waits_its_turn},
     resolve::{Asked, Patience, ResolveError, Resolver},
 };
 
@@ -117,12 +117,12 @@ impl Steward {
             changed
         });
         let mut moved = false;
-        for run in &runs {
+        for (place, run) in runs.iter().enumerate() {
             if account.is_stopping() {
                 return Ok(false);
             }
             // One run's refusal (it was paused or cancelled a moment ago, say) is no reason to leave the others.
-            match self.step(run).await {
+            match self.step(run, &runs[..place]).await {
                 Ok(stepped) => moved |= stepped,
                 Err(error) if error.is_retryable() => return Err(error),
                 Err(error) => {
@@ -133,12 +133,14 @@ impl Steward {
         Ok(moved)
     }
 
-    async fn step(&mut self, run: &RunStatus) -> Result<bool, StoreError> {
+    /// `before`: the runs that are worked before this one.
+    async fn step(&mut self, run: &RunStatus, before: &[RunStatus]) -> Result<bool, StoreError> {
         let account = Arc::clone(&self.account);
         let id = &run.run.id;
-        match next_step(run) {
+        match next_step(run, account.now()) {
             NextStep::Nothing => Ok(false),
-            NextStep::Resolve => {
+            NextStep::ResolveAgain if waits_its_turn(run, before) => Ok(false),
+            NextStep::Resolve | NextStep::ResolveAgain => {
                 self.resolve(run);
                 Ok(false)
             }

@@ -16,7 +16,7 @@ const TO_MIDNIGHT: Duration = Duration::from_secs(20 * 60);
 fn shortly_before_midnight(vendor: &Arc<Vendor>) -> (Arc<MemoryStore>, EngineConfig) {
     // 2025-10-09T23:40:00Z
     let clock = TokioClock::beginning(Timestamp::from_millis(1_760_053_200_000));
-    let store = Arc::new(MemoryStore::new(clock));
+    let store = Arc::new(MemoryStore::new(Arc::new(clock)));
     (Arc::clone(&store), config(store, clock, &[("zoom-main", vendor)]))
 }
 
@@ -48,7 +48,7 @@ async fn at_the_day_s_quota_the_run_parks_and_goes_on_by_itself_after_midnight()
     let engine = Engine::start(config).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1_000)).await;
     let first_day = vendor.starts().len();
-    let asked = store.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let asked = store.calls("lease");
     assert!(asked < 2_500, "{asked} questions in a parked quarter of an hour");
     assert!((160..=180).contains(&first_day), "{first_day} calls: the last 20 are for urgent work");
     let status = store.run(&run).await.unwrap().unwrap();
@@ -134,7 +134,7 @@ async fn a_refusal_with_a_wait_stops_every_call_spends_no_attempt_and_another_ac
     began();
     let well = Vendor::new(80.0, |_, _| Step::Done);
     let clock = TokioClock::new();
-    let store = Arc::new(MemoryStore::new(clock));
+    let store = Arc::new(MemoryStore::new(Arc::new(clock)));
     let config = config(store.clone(), clock, &[("refused", &refused), ("well", &well)]);
     let halted = submit(&*store, 1, "refused", users(800)).await;
     let other = submit(&*store, 2, "well", users(800)).await;

@@ -3,12 +3,13 @@
 
 mod engine_support;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use engine_support::*;
 use usher_shared::{store::Store, *};
 use usher_worker::{
     Engine, EngineConfig, RunEnd,
+    decide::POISON_DEATHS,
     provider::{Reply, Throttle},
 };
 
@@ -185,10 +186,10 @@ async fn a_job_that_killed_workers_runs_alone_and_one_that_killed_them_alone_is_
     let vendor = Vendor::new(80.0, |_, _| Step::Done);
     let (store, config) = one(&vendor);
     let run = submit(&*store, 1, "zoom-main", users(60)).await;
-    store.set_deaths(&run, 7, 2);
-    store.set_deaths(&run, 9, 3);
+    store.pretend_deaths(&run, 7, POISON_DEATHS - 1);
+    store.pretend_deaths(&run, 9, POISON_DEATHS);
     vendor.seen.lock().unwrap().status.insert("user11@corp.example".into(), Status::Inactive);
-    store.set_deaths(&run, 11, 3);
+    store.pretend_deaths(&run, 11, POISON_DEATHS);
     work_out(config, &run).await;
     let outcomes = outcomes(&*store, &run).await;
     assert_eq!(outcomes["user7@corp.example"], Outcome::Applied);
@@ -205,9 +206,9 @@ async fn a_store_that_is_away_for_a_while_loses_nothing() {
     let engine = Engine::start(config).await.unwrap();
     for calls in [50, 150, 250] {
         vendor.until_begun(calls).await;
-        store.away.store(true, Ordering::SeqCst);
+        store.set_away(true);
         tokio::time::sleep(Duration::from_secs(4)).await;
-        store.away.store(false, Ordering::SeqCst);
+        store.set_away(false);
     }
     let status = until_over(&*store, &run).await;
     assert_eq!(status.counters.of(Outcome::Applied), 400);

@@ -3,10 +3,7 @@
 
 mod engine_support;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use engine_support::*;
 use usher_shared::{store::Store, *};
@@ -27,7 +24,7 @@ async fn an_idle_worker_tells_nothing_and_one_at_work_tells_once_a_second_until_
     let (store, config) = one(&vendor);
     let engine = Engine::start(config).await.unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(store.told.load(Ordering::SeqCst), 0);
+    assert_eq!(store.calls("publish_pulse"), 0);
 
     let run = submit(&*store, 1, "zoom-main", users(2_400)).await;
     vendor.until_begun(400).await;
@@ -38,14 +35,14 @@ async fn an_idle_worker_tells_nothing_and_one_at_work_tells_once_a_second_until_
     assert_eq!((lane.plan, lane.refusals, lane.paused_until), (Some(80.0), 0, None));
     assert!((74.0..=81.0).contains(&lane.started), "{lane:?}");
     until_over(&*store, &run).await;
-    let told = store.told.load(Ordering::SeqCst);
+    let told = store.calls("publish_pulse");
     assert!((28..=36).contains(&told), "{told} in 30 s");
 
     // The rate of the last two seconds is told down to nothing; then there is silence.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let told = store.told.load(Ordering::SeqCst);
+    let told = store.calls("publish_pulse");
     tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(store.told.load(Ordering::SeqCst), told);
+    assert_eq!(store.calls("publish_pulse"), told);
     assert_eq!(store.pulses(&account("zoom-main")).await.unwrap(), vec![]);
     engine.shutdown().await;
     assert_eq!(only_pulse(&store).await.lanes, vec![], "its last word");
@@ -63,7 +60,7 @@ async fn a_pause_is_told_with_its_end_and_a_store_that_can_not_be_reached_stops_
         }),
         _ => Step::Done,
     });
-    let store = Arc::new(MemoryStore::new(clock));
+    let store = Arc::new(MemoryStore::new(Arc::new(clock)));
     let config = config(store.clone(), clock, &[("zoom-main", &vendor)]);
     let engine = Engine::start(config).await.unwrap();
     let run = submit(&*store, 1, "zoom-main", users(300)).await;
@@ -75,9 +72,9 @@ async fn a_pause_is_told_with_its_end_and_a_store_that_can_not_be_reached_stops_
     assert_eq!(lane.refusals, 1);
     assert!(lane.started < 0.01, "nothing starts in a pause: {lane:?}");
 
-    store.away.store(true, Ordering::SeqCst);
+    store.set_away(true);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    store.away.store(false, Ordering::SeqCst);
+    store.set_away(false);
     until_over(&*store, &run).await;
     engine.shutdown().await;
 }

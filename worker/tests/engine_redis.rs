@@ -3,13 +3,10 @@
 
 mod engine_support;
 
-use std::{
-    process::{Child, Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use engine_support::*;
+use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
     store::{Store, redis::RedisStore},
     *,
@@ -18,46 +15,20 @@ use usher_worker::{
     Engine, EngineConfig, boot_clock::SystemBootClock, limiter::LimiterFactory, provider::Throttle,
 };
 
-/// A redis-server on a free port, gone with this value.
-struct Server {
-    process: Child,
-    url: String,
-    _dir: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
+/// A redis-server, and what the tests make with it.
+struct Server(RedisServer);
 
 impl Server {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { process, url: format!("redis://127.0.0.1:{port}"), _dir: dir };
-        for _ in 0..400 {
-            if RedisStore::connect(&server.url, None).await.is_ok() {
-                return server;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("redis-server did not answer at {}", server.url);
+    fn start() -> Self {
+        Self(RedisServer::start(Durability::Memory, &[]))
     }
 
     async fn store(&self) -> Arc<RedisStore> {
-        Arc::new(RedisStore::connect(&self.url, None).await.unwrap())
+        Arc::new(RedisStore::connect(&self.0.url(), None).await.unwrap())
     }
 
     async fn worker(&self, name: &str, vendor: &Arc<Vendor>) -> EngineConfig {
-        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let client = redis::Client::open(self.0.url()).unwrap();
         EngineConfig {
             worker: WorkerId::new(name),
             limiter: LimiterFactory::Redis(Box::new(client)),
@@ -74,7 +45,7 @@ async fn two_workers_share_one_pace_and_a_refusal_met_by_one() {
         ("user150@corp.example", 1) => Step::throttled(Throttle::PerSecond),
         _ => Step::Done,
     });
-    let server = Server::start().await;
+    let server = Server::start();
     let store = server.store().await;
     let run = submit(&*store, 1, "zoom-main", users(600)).await;
     let one = Engine::start(server.worker("one", &vendor).await).await.unwrap();
@@ -103,7 +74,7 @@ async fn a_worker_that_dies_loses_nothing_and_its_attempts_are_recorded_as_lost(
     let mut vendor = Arc::into_inner(Vendor::new(200.0, |_, _| Step::Done)).unwrap();
     vendor.call_timeout = Duration::from_secs(1);
     let vendor = Arc::new(vendor);
-    let server = Server::start().await;
+    let server = Server::start();
     let store = server.store().await;
     let run = submit(&*store, 1, "zoom-main", users(500)).await;
     let mut engines = vec![];

@@ -4,7 +4,7 @@
 mod engine_support;
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -36,7 +36,7 @@ async fn an_idle_worker_picks_up_within_25_ms_and_asks_seldom_meanwhile() {
     let (store, config) = one(&vendor);
     let engine = Engine::start(config).await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let asked = store.asked.load(Ordering::SeqCst);
+    let asked = store.calls("lease");
     assert!(asked <= 70, "{asked} questions in an idle minute");
     for run in 0..20 {
         let sealed = tokio::time::Instant::now();
@@ -103,7 +103,7 @@ async fn a_lease_that_lapsed_while_the_process_was_stopped_starts_no_call() {
             Timestamp::from_millis(1_760_000_000_000).after(BootClock::now(&*self.0))
         }
     }
-    let store = Arc::new(MemoryStore::new(StoreClock(Arc::clone(&boot))));
+    let store = Arc::new(MemoryStore::new(Arc::new(StoreClock(Arc::clone(&boot)))));
     let mut config = config(store.clone(), clock, &[("zoom-main", &vendor)]);
     config.boot_clock = boot.clone();
     config.clock = Arc::new(StoreClock(boot.clone()));
@@ -138,7 +138,7 @@ async fn a_lease_that_lapsed_while_the_process_was_stopped_starts_no_call() {
 async fn one_hanging_account_does_not_starve_another() {
     let (hanging, well) = (Vendor::new(80.0, |_, _| Step::Hang), Vendor::new(80.0, |_, _| Step::Done));
     let clock = TokioClock::new();
-    let store = Arc::new(MemoryStore::new(clock));
+    let store = Arc::new(MemoryStore::new(Arc::new(clock)));
     let config = config(store.clone(), clock, &[("hanging", &hanging), ("well", &well)]);
     let stuck = submit(&*store, 1, "hanging", users(500)).await;
     let run = submit(&*store, 2, "well", users(400)).await;

@@ -26,8 +26,8 @@ async fn a_run_of_four_workers_outlives_its_tokens_and_fails_nobody_for_them() {
     })
     .await;
     vendor.config.light = Some(100.0);
-    let Place::Redis(redis) = Place::redis().await else { panic!() };
-    let url = redis.url.clone();
+    let Place::Redis(redis) = Place::redis() else { panic!() };
+    let url = redis.url();
     let place = Place::Redis(redis);
     let store = place.open().await;
     let users = vendor.emails().into_iter().skip(1).map(|user| user.as_str().to_owned()).collect::<Vec<_>>();

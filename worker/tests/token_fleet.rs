@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use token_support::{Place, Vendor, call};
+use token_support::{Place, Vendor, call, connection};
 use usher_shared::{HoldReason, ManualClock, SystemClock, Timestamp, Verdict};
 use usher_worker::provider::{Provider, zoom::ZoomProvider};
 
@@ -58,7 +58,7 @@ async fn killed_in_the_middle(place: &Place, one_live: bool) {
 #[tokio::test]
 async fn tokens_killed_under_eight_calls_of_each_of_four_workers_on_redis_lead_to_one_new_token() {
     for one_live in [false, true] {
-        killed_in_the_middle(&Place::redis().await, one_live).await;
+        killed_in_the_middle(&Place::redis(), one_live).await;
     }
 }
 
@@ -108,7 +108,7 @@ async fn tokens_that_live_two_seconds_carry_four_workers_on_redis_on_and_no_call
         (settings.oauth.expires_in, settings.oauth.one_live_token) = (2, true);
     })
     .await;
-    let place = Place::redis().await;
+    let place = Place::redis();
     let workers = fleet(&vendor, &place).await;
     let users = vendor.emails();
     let began = Instant::now();
@@ -139,7 +139,7 @@ async fn tokens_that_live_two_seconds_carry_four_workers_on_redis_on_and_no_call
 async fn a_worker_that_starts_takes_the_fleet_s_token_and_knows_its_scopes() {
     let vendor =
         Vendor::start(|settings| settings.oauth.scopes = vec!["user:read:list_users:admin".into()]).await;
-    let place = Place::redis().await;
+    let place = Place::redis();
     let fetched = vendor.worker("one", Some(place.open().await)).access().await.unwrap();
     let taken = vendor.worker("two", Some(place.open().await)).access().await.unwrap();
     assert_eq!(vendor.granted(), 1);
@@ -153,8 +153,8 @@ async fn a_worker_that_starts_takes_the_fleet_s_token_and_knows_its_scopes() {
 #[tokio::test]
 async fn a_rotated_secret_and_rubbish_in_the_store_make_one_new_token() {
     let mut vendor = Vendor::start(|_| ()).await;
-    let Place::Redis(redis) = Place::redis().await else { panic!() };
-    let (mut raw, place) = (redis.connection().await, Place::Redis(redis));
+    let Place::Redis(redis) = Place::redis() else { panic!() };
+    let (mut raw, place) = (connection(&redis).await, Place::Redis(redis));
     let user = vendor.emails().remove(0);
     let old = vendor.worker("old", Some(place.open().await));
     call(&old, &user).await;
@@ -186,9 +186,10 @@ async fn a_rotated_secret_and_rubbish_in_the_store_make_one_new_token() {
 #[tokio::test]
 async fn a_store_that_is_gone_stops_nobody() {
     let vendor = Vendor::start(|_| ()).await;
-    let Place::Redis(mut redis) = Place::redis().await else { panic!() };
+    let Place::Redis(mut redis) = Place::redis() else { panic!() };
     let user = vendor.emails().remove(0);
-    let open = || async { usher_shared::store::redis::RedisStore::connect(&redis.url, None).await.unwrap() };
+    let open =
+        || async { usher_shared::store::redis::RedisStore::connect(&redis.url(), None).await.unwrap() };
     let (one, two) = (Arc::new(open().await), Arc::new(open().await));
     let holds = vendor.worker("holds", Some(one));
     call(&holds, &user).await;

@@ -7,7 +7,7 @@ mod token_support;
 
 use std::sync::Arc;
 
-use token_support::{Log, Place, Vendor, call};
+use token_support::{Log, Place, Vendor, call, connection};
 use usher_shared::UserRef;
 
 #[tokio::test]
@@ -15,9 +15,10 @@ async fn no_secret_is_logged_shown_or_stored_in_clear_text() {
     let log = Log::default();
     let _logged = tracing::subscriber::set_default(log.clone());
     let vendor = Vendor::start(|_| ()).await;
-    let Place::Redis(mut redis) = Place::redis().await else { panic!() };
-    let mut raw = redis.connection().await;
-    let store = || async { usher_shared::store::redis::RedisStore::connect(&redis.url, None).await.unwrap() };
+    let Place::Redis(mut redis) = Place::redis() else { panic!() };
+    let mut raw = connection(&redis).await;
+    let store =
+        || async { usher_shared::store::redis::RedisStore::connect(&redis.url(), None).await.unwrap() };
     let user: UserRef = vendor.emails().remove(0);
     let one = vendor.worker("one", Some(Arc::new(store().await)));
     call(&one, &user).await;

@@ -3,7 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
-mod zoom_paper;
+mod resolve_support;
 
 use std::{
     io::Write,
@@ -86,7 +86,7 @@ impl Server {
 
     fn provider(&self, timeout: Duration) -> ZoomProvider {
         let options = ProviderOptions { call_timeout: timeout, ..ProviderOptions::default() };
-        ZoomProvider::new(&zoom_paper::account(), &self.config, options).unwrap()
+        ZoomProvider::new(&resolve_support::account(), &self.config, options).unwrap()
     }
 }
 
@@ -158,7 +158,7 @@ async fn answers_that_are_odd_on_the_wire_have_a_clear_verdict() {
     let cases: Vec<(Act, Verdict, bool, &str)> = vec![
         (say("HTTP/1.1 204 No Content\r\n\r\n"), Verdict::Applied, false, ""),
         (Act::Say(invalid), Verdict::Rejected, false, "1000"),
-        (say("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n"), Verdict::Applied, false, ""),
+        (say("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n"), Verdict::Transient, true, "body_broken"),
         (
             say("HTTP/1.1 404 Not Found\r\ncontent-length: 50\r\n\r\n{\"code\":10"),
             Verdict::Transient,
@@ -172,7 +172,7 @@ async fn answers_that_are_odd_on_the_wire_have_a_clear_verdict() {
             "redirect",
         ),
         (say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"), Verdict::Applied, false, ""),
-        (say("HTTP/1.1 777 Odd\r\ncontent-length: 0\r\n\r\n"), Verdict::Unknown, true, ""),
+        (say("HTTP/1.1 777 Odd\r\ncontent-length: 0\r\n\r\n"), Verdict::Transient, true, "777"),
         (say("SSH-2.0-OpenSSH_9.9\r\n"), Verdict::Transient, true, "transport"),
         (Act::Close, Verdict::Transient, true, "transport"),
     ];
@@ -235,7 +235,8 @@ async fn where_nobody_listens_nothing_was_applied() {
     let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port();
     let mut config = server.config.clone();
     config.base_url = format!("http://127.0.0.1:{free}/v2").parse().unwrap();
-    let provider = ZoomProvider::new(&zoom_paper::account(), &config, ProviderOptions::default()).unwrap();
+    let provider =
+        ZoomProvider::new(&resolve_support::account(), &config, ProviderOptions::default()).unwrap();
     let reply = deactivate(&provider).await;
     assert_eq!(
         (reply.verdict, reply.code.as_deref(), reply.may_have_applied),
@@ -243,7 +244,8 @@ async fn where_nobody_listens_nothing_was_applied() {
     );
     assert!(reply.message.unwrap().contains("refused"));
     config.token_url = format!("http://127.0.0.1:{free}/oauth/token").parse().unwrap();
-    let provider = ZoomProvider::new(&zoom_paper::account(), &config, ProviderOptions::default()).unwrap();
+    let provider =
+        ZoomProvider::new(&resolve_support::account(), &config, ProviderOptions::default()).unwrap();
     let reply = deactivate(&provider).await;
     assert_eq!((reply.verdict, reply.may_have_applied), (Verdict::Transient, false));
 }
@@ -255,7 +257,7 @@ async fn a_host_that_does_not_speak_tls_gets_nothing_over_https() {
     config.base_url = format!("https://127.0.0.1:{}/v2", server.port).parse().unwrap();
     config.token_url = format!("https://127.0.0.1:{}/oauth/token", server.port).parse().unwrap();
     let options = ProviderOptions { call_timeout: Duration::from_secs(2), ..ProviderOptions::default() };
-    let provider = ZoomProvider::new(&zoom_paper::account(), &config, options).unwrap();
+    let provider = ZoomProvider::new(&resolve_support::account(), &config, options).unwrap();
     let reply = deactivate(&provider).await;
     assert_eq!((reply.verdict, reply.may_have_applied), (Verdict::Transient, false), "{reply:?}");
     assert!(!server.seen.lock().unwrap().iter().any(|head| head.contains("HTTP/1.1")));
@@ -285,7 +287,7 @@ async fn the_request_is_what_zoom_documents_and_api_url_is_ignored() {
     let server = Server::start(Act::Say(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())).await;
     let account = AccountConfig::Zoom(server.config.clone());
     let provider: SharedProvider =
-        open(&zoom_paper::account(), &account, ProviderOptions::default()).unwrap();
+        open(&resolve_support::account(), &account, ProviderOptions::default()).unwrap();
     let odd = ResolvedUser { id: "a b+c?d#e%f".into(), ..user() };
     assert_eq!(provider.apply(Action::Activate, &[&odd]).await[0].verdict, Verdict::Applied);
     let seen = server.seen.lock().unwrap().clone();
@@ -315,7 +317,7 @@ async fn what_is_configured_wrongly_is_refused_before_any_call() {
     let refused = |change: &dyn Fn(&mut ZoomConfig)| {
         let mut config = server.config.clone();
         change(&mut config);
-        ZoomProvider::new(&zoom_paper::account(), &config, ProviderOptions::default()).unwrap_err()
+        ZoomProvider::new(&resolve_support::account(), &config, ProviderOptions::default()).unwrap_err()
     };
     let error = refused(&|config| config.base_url = "http://api.zoom.us/v2".parse().unwrap());
     assert!(matches!(error, ProviderError::NotHttps { key: "base_url", .. }));

@@ -2,11 +2,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
-mod zoom_paper;
+mod resolve_support;
 
 use std::{io::Write, sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use resolve_support::{OpenGate, SealedRun, account, request, run_id};
 use tempfile::NamedTempFile;
 use usher_shared::{
     Action, Clock, HoldReason, ManualClock, Outcome, ResolvedUser, RunPhase, Status, SystemClock, Timestamp,
@@ -21,7 +22,6 @@ use usher_worker::{
     resolve::{Patience, Policy, Resolver, Way},
     verify::verify_run,
 };
-use zoom_paper::{OpenGate, PaperStore, account, request, run_id};
 
 const OFF: Action = Action::Deactivate;
 const ON: Action = Action::Activate;
@@ -222,7 +222,7 @@ async fn a_hundred_calls_at_once_share_one_token_and_one_refusal() {
 
     let mut wrong = account.config.clone();
     wrong.client_id = Value::Plain("somebody-else".into());
-    let wrong = ZoomProvider::new(&zoom_paper::account(), &wrong, ProviderOptions::default()).unwrap();
+    let wrong = ZoomProvider::new(&resolve_support::account(), &wrong, ProviderOptions::default()).unwrap();
     account.sim.reset();
     let refused = join_all(emails.iter().map(|user| wrong.look_up(user))).await;
     for reply in refused {
@@ -383,12 +383,12 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
         request(10, &plain[1].email, ON),
     ];
     requests.extend((0..300u64).zip(&plain[2..]).map(|(n, user)| request(n + 11, &user.email, OFF)));
-    let (store, gate) = (PaperStore::new(requests), OpenGate::default());
+    let (sealed, gate) = (SealedRun::of(requests).await, OpenGate::default());
     // By id in the file, by address in the rule: protection goes by the user.
     let policy = Policy { protected: vec![ProtectedPattern::new(&plain[1].email).unwrap()] };
     let worker = WorkerId::new("test:1:a");
     let resolver = Resolver {
-        store: &store,
+        store: &sealed.store,
         provider: &provider,
         gate: &gate,
         policy: &policy,
@@ -397,10 +397,10 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
         stewardship: Duration::from_secs(60),
         progress: &|_| (),
     };
-    let resolved = resolver.resolve(&store.status()).await.unwrap();
-    assert_eq!(store.status().phase, RunPhase::Resolved);
+    let resolved = resolver.resolve(&sealed.status().await).await.unwrap();
+    assert_eq!(sealed.status().await.phase, RunPhase::Resolved);
     assert_eq!(resolved.way, Way::Listing);
-    let words = store.words();
+    let words = sealed.words();
     let expected = [
         format!("change {}", id(plain[0])),
         "duplicate of 2".into(),
@@ -416,12 +416,11 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
     assert_eq!(resolved.change, 302);
     assert_eq!((gate.calls_of(Call::List), gate.calls_of(Call::LookUp)), (3 + 2 + 1, 1));
 
-    store.work(Outcome::Applied);
-    for row in store.rows.lock().unwrap().iter().filter(|row| row.outcome == Outcome::Applied) {
+    for row in sealed.work().await.iter().filter(|row| row.outcome == Outcome::Applied) {
         let change = UserChange { status: Some(SimStatus::Inactive), ..UserChange::default() };
         account.sim.update_user(&row.resolved.as_ref().unwrap().id, change).unwrap();
     }
-    let verified = verify_run(&store, &provider, &gate, &run_id()).await.unwrap();
+    let verified = verify_run(&sealed.store, &provider, &gate, &run_id()).await.unwrap();
     assert_eq!((verified.disagreements.len(), verified.changed_by_others.len()), (0, 0), "{verified:?}");
     assert_eq!(verified.checked, 302 + 4);
 
@@ -430,7 +429,7 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
     account.sim.update_user(&id(plain[0]), status(SimStatus::Active)).unwrap();
     account.sim.remove_user(&id(plain[5])).unwrap();
     account.sim.update_user(&id(plain[1]), status(SimStatus::Inactive)).unwrap();
-    let verified = verify_run(&store, &provider, &gate, &run_id()).await.unwrap();
+    let verified = verify_run(&sealed.store, &provider, &gate, &run_id()).await.unwrap();
     let found: Vec<_> =
         verified.disagreements.iter().map(|one| (one.line, one.expected, one.found)).collect();
     assert_eq!(found, [(2, Status::Inactive, Some(Status::Active)), (14, Status::Inactive, None)]);

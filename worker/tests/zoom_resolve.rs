@@ -4,7 +4,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test file, its helpers included")]
 
-mod zoom_paper;
+mod resolve_support;
 
 use std::{
     collections::VecDeque,
@@ -16,15 +16,16 @@ use std::{
 };
 
 use async_trait::async_trait;
+use resolve_support::{OpenGate, SealedRun, request, run_id};
 use usher_shared::{
     Action, HoldReason, Outcome, ResolvedUser, RunPhase, Status, UserRef, UserState, Verdict, WorkerId,
     config::ProtectedPattern,
+    store::{Store, StoreError},
 };
 use usher_worker::{
     provider::{Access, Call, Cursor, Label, PAGE_EXPIRED, Page, Provider, Rate, Reply, Throttle},
     resolve::{Asked, Patience, Policy, Progress, ResolveError, Resolved, Resolver, Way},
 };
-use zoom_paper::{OpenGate, PaperStore, request};
 
 const OFF: Action = Action::Deactivate;
 
@@ -100,29 +101,29 @@ fn page(users: Vec<ResolvedUser>, next: Option<(&'static str, &str)>) -> Page {
 }
 
 async fn resolve(
-    store: &PaperStore,
+    sealed: &SealedRun,
     provider: &dyn Provider,
     gate: &OpenGate,
 ) -> Result<Resolved, ResolveError> {
     let policy = Policy { protected: vec![ProtectedPattern::new("*@service.corp.example").unwrap()] };
-    resolve_under(store, provider, gate, &policy).await
+    resolve_under(sealed, provider, gate, &policy).await
 }
 
 async fn resolve_under(
-    store: &PaperStore,
+    sealed: &SealedRun,
     provider: &dyn Provider,
     gate: &OpenGate,
     policy: &Policy,
 ) -> Result<Resolved, ResolveError> {
     let seen = AtomicU64::new(0);
-    let total = store.requests.len() as u64;
+    let total = sealed.requests;
     let progress = |progress: Progress| {
         assert!(progress.resolved <= progress.total && progress.total == total);
         assert!(seen.swap(progress.resolved, Ordering::SeqCst) <= progress.resolved, "never backwards");
     };
     let worker = WorkerId::new("test:1:a");
     let resolver = Resolver {
-        store,
+        store: &sealed.store,
         provider,
         gate,
         policy,
@@ -131,23 +132,22 @@ async fn resolve_under(
         stewardship: Duration::from_secs(30),
         progress: &progress,
     };
-    let resolved = resolver.resolve(&store.status()).await?;
+    let resolved = resolver.resolve(&sealed.status().await).await?;
     assert_eq!(seen.load(Ordering::SeqCst), total);
     Ok(resolved)
 }
 
-fn five() -> PaperStore {
-    PaperStore::new((0..5).map(|n| request(n + 2, &format!("u{n}@x.example"), OFF)).collect())
+async fn five() -> SealedRun {
+    SealedRun::of((0..5).map(|n| request(n + 2, &format!("u{n}@x.example"), OFF)).collect()).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_resolve_can_be_spawned() {
-    let store = Arc::new(five());
+    let sealed = Arc::new(five().await);
     let script = Arc::new(Script { users: (0..5).map(numbered).collect(), ..Script::default() });
-    let task =
-        tokio::spawn(
-            async move { resolve(&store, &*script, &OpenGate::default()).await.map(|done| done.change) },
-        );
+    let task = tokio::spawn(async move {
+        resolve(&sealed, &*script, &OpenGate::default()).await.map(|done| done.change)
+    });
     assert_eq!(task.await.unwrap().unwrap(), 5);
 }
 
@@ -166,15 +166,15 @@ async fn someone_who_moves_between_listings_while_they_are_read_is_looked_up_bef
         users: vec![user("id3", "u3@x.example", Status::Inactive)],
         ..Script::default()
     };
-    let (store, gate) = (five(), OpenGate::default());
-    let resolved = resolve(&store, &script, &gate).await.unwrap();
+    let (sealed, gate) = (five().await, OpenGate::default());
+    let resolved = resolve(&sealed, &script, &gate).await.unwrap();
     assert_eq!(
-        store.words(),
+        sealed.words(),
         ["change id0", "change id1", "change id2", "change id3", "not_found not_found"]
     );
     assert_eq!((resolved.way, resolved.calls, resolved.change), (Way::Listing, 5, 4));
     assert_eq!(resolved.settled[&Outcome::NotFound], 1);
-    assert_eq!(store.status().phase, RunPhase::Resolved);
+    assert_eq!(sealed.status().await.phase, RunPhase::Resolved);
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,8 +192,8 @@ async fn an_expired_page_token_begins_that_listing_again_and_nobody_counts_twice
         ),
         ..Script::default()
     };
-    let (store, gate) = (five(), OpenGate::default());
-    let resolved = resolve(&store, &script, &gate).await.unwrap();
+    let (sealed, gate) = (five().await, OpenGate::default());
+    let resolved = resolve(&sealed, &script, &gate).await.unwrap();
     assert_eq!((resolved.change, resolved.calls), (5, 4));
     let pages: Vec<_> = script.cursors.lock().unwrap().iter().map(|cursor| cursor.page.clone()).collect();
     assert_eq!(pages, [None, Some("2".into()), None, Some("2b".into())]);
@@ -207,14 +207,14 @@ async fn an_expired_page_token_begins_that_listing_again_and_nobody_counts_twice
 async fn a_vendor_that_names_the_same_page_for_ever_is_not_asked_for_ever() {
     let same = || Ok(page(vec![], Some(("active", "2"))));
     let script = Script { pages: Mutex::new((0..1000).map(|_| same()).collect()), ..Script::default() };
-    let store = five();
-    let error = resolve(&store, &script, &OpenGate::default()).await.unwrap_err();
+    let sealed = five().await;
+    let error = resolve(&sealed, &script, &OpenGate::default()).await.unwrap_err();
     assert!(
         matches!(&error, ResolveError::Asked(Asked::Vendor { reply, .. }) if reply.code.as_deref() == Some("page_repeated")),
         "{error}"
     );
     assert!(script.cursors.lock().unwrap().len() < 10);
-    assert_eq!(store.status().phase, RunPhase::Sealed);
+    assert_eq!(sealed.status().await.phase, RunPhase::Sealed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,8 +224,8 @@ async fn refusals_and_failures_are_waited_out_and_reported_to_the_gate() {
     pages.extend((0..7).map(|_| Err(Reply::of(Verdict::Transient))));
     pages.push_back(Ok(page((0..5).map(numbered).collect(), None)));
     let script = Script { pages: Mutex::new(pages), ..Script::default() };
-    let (store, gate) = (five(), OpenGate::default());
-    assert_eq!(resolve(&store, &script, &gate).await.unwrap().change, 5);
+    let (sealed, gate) = (five().await, OpenGate::default());
+    assert_eq!(resolve(&sealed, &script, &gate).await.unwrap().change, 5);
     assert_eq!(gate.replies.lock().unwrap().len(), 37);
 }
 
@@ -233,11 +233,11 @@ async fn refusals_and_failures_are_waited_out_and_reported_to_the_gate() {
 async fn a_vendor_that_fails_at_every_try_leaves_the_run_sealed_and_its_reply_with_the_caller() {
     let pages = (0..100).map(|_| Err(Reply { http: Some(503), ..Reply::of(Verdict::Transient) })).collect();
     let script = Script { pages: Mutex::new(pages), ..Script::default() };
-    let (store, gate) = (five(), OpenGate::default());
-    let error = resolve(&store, &script, &gate).await.unwrap_err();
+    let (sealed, gate) = (five().await, OpenGate::default());
+    let error = resolve(&sealed, &script, &gate).await.unwrap_err();
     assert!(matches!(error, ResolveError::Asked(Asked::Vendor { reply, .. }) if reply.http == Some(503)));
     assert_eq!(gate.calls_of(Call::List), Patience::default().tries as usize);
-    assert_eq!((store.status().phase, store.words()[0].as_str()), (RunPhase::Sealed, "nothing"));
+    assert_eq!((sealed.status().await.phase, sealed.words()[0].as_str()), (RunPhase::Sealed, "nothing"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +245,7 @@ async fn a_halt_is_handed_to_the_caller_at_once() {
     let halt = Reply { halt: Some(HoldReason::Scope), ..Reply::of(Verdict::Forbidden) };
     let script = Script { pages: Mutex::new(vec![Err(halt)].into()), ..Script::default() };
     let gate = OpenGate::default();
-    let error = resolve(&five(), &script, &gate).await.unwrap_err();
+    let error = resolve(&five().await, &script, &gate).await.unwrap_err();
     assert!(
         matches!(error, ResolveError::Asked(Asked::Vendor { reply, .. }) if reply.halt == Some(HoldReason::Scope))
     );
@@ -261,18 +261,18 @@ async fn a_name_that_the_vendor_refuses_fails_alone() {
     };
     let script =
         Script { users: vec![numbered(1)], stumbles: Mutex::new(vec![refusal].into()), ..Script::default() };
-    let store = PaperStore::new(vec![request(1, "odd~name", OFF), request(2, "id1", OFF)]);
-    let resolved = resolve(&store, &script, &OpenGate::default()).await.unwrap();
-    assert_eq!(store.words(), ["rejected 300", "change id1"]);
+    let sealed = SealedRun::of(vec![request(1, "odd~name", OFF), request(2, "id1", OFF)]).await;
+    let resolved = resolve(&sealed, &script, &OpenGate::default()).await.unwrap();
+    assert_eq!(sealed.words(), ["rejected 300", "change id1"]);
     assert_eq!((resolved.way, resolved.calls), (Way::LookUps, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_user_by_two_names_is_one_job_also_when_each_is_looked_up() {
     let script = Script { users: vec![numbered(1)], ..Script::default() };
-    let store = PaperStore::new(vec![request(7, "U1@X.example", OFF), request(9, "id1", OFF)]);
-    let resolved = resolve(&store, &script, &OpenGate::default()).await.unwrap();
-    assert_eq!(store.words(), ["change id1", "duplicate of 7"]);
+    let sealed = SealedRun::of(vec![request(7, "U1@X.example", OFF), request(9, "id1", OFF)]).await;
+    let resolved = resolve(&sealed, &script, &OpenGate::default()).await.unwrap();
+    assert_eq!(sealed.words(), ["change id1", "duplicate of 7"]);
     assert_eq!((resolved.change, resolved.duplicates), (1, 1));
 }
 
@@ -282,11 +282,13 @@ async fn a_store_that_is_away_for_a_moment_costs_no_call_and_a_lost_finish_is_fo
         pages: Mutex::new(vec![Ok(page((0..5).map(numbered).collect(), None))].into()),
         ..Script::default()
     };
-    let (store, gate) = (five(), OpenGate::default());
-    store.silent.store(5, Ordering::SeqCst);
-    store.loses_finish.store(1, Ordering::SeqCst);
-    assert_eq!(resolve(&store, &script, &gate).await.unwrap().calls, 1);
-    assert_eq!(store.status().phase, RunPhase::Resolved);
+    let (sealed, gate) = (five().await, OpenGate::default());
+    for call in ["take_steward", "requests", "resolve"] {
+        sealed.store.fail(call, [0, 1].map(|_| StoreError::Unavailable("planted".into())));
+    }
+    sealed.store.lose_answer("finish_resolving");
+    assert_eq!(resolve(&sealed, &script, &gate).await.unwrap().calls, 1);
+    assert_eq!(sealed.status().await.phase, RunPhase::Resolved);
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,18 +296,21 @@ async fn a_lapsed_stewardship_writes_nothing_more() {
     let hang = Reply { throttle: Some(Throttle::PerDay), ..Reply::of(Verdict::Throttled) };
     let script =
         Script { pages: Mutex::new((0..10_000).map(|_| Err(hang.clone())).collect()), ..Script::default() };
-    let (store, gate) = (five(), OpenGate::default());
+    let (sealed, gate) = (five().await, OpenGate::default());
     let somebody_else = async {
-        store.renewed.notified().await;
-        store.steward.fetch_add(1, Ordering::SeqCst);
+        sealed.renewed().await;
+        sealed.clock.advance(Duration::from_secs(31));
+        let other = WorkerId::new("test:2:b");
+        assert!(
+            sealed.store.take_steward(&run_id(), &other, Duration::from_secs(30)).await.unwrap().is_some()
+        );
         std::future::pending::<()>().await
     };
     let error = tokio::select! {
-        resolved = resolve(&store, &script, &gate) => resolved.unwrap_err(),
+        resolved = resolve(&sealed, &script, &gate) => resolved.unwrap_err(),
         () = somebody_else => unreachable!(),
     };
-    assert!(matches!(error, ResolveError::Store(usher_shared::store::StoreError::LeaseLapsed(_))), "{error}");
-    assert!(store.renewals.load(Ordering::SeqCst) >= 1, "it was renewed while it waited");
+    assert!(matches!(error, ResolveError::Store(StoreError::LeaseLapsed(_))), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,21 +321,22 @@ async fn a_pause_or_cancel_stops_a_resolve_that_waits() {
             pages: Mutex::new((0..10_000).map(|_| Err(hang.clone())).collect()),
             ..Script::default()
         };
-        let (store, gate) = (five(), OpenGate::default());
+        let (sealed, gate) = (five().await, OpenGate::default());
         let operator = async {
-            store.renewed.notified().await;
-            {
-                let mut status = store.status.lock().unwrap();
-                (status.paused, status.cancelled) = (!cancel, cancel);
+            sealed.renewed().await;
+            if cancel {
+                sealed.store.cancel(&run_id(), 1).await.unwrap();
+            } else {
+                sealed.store.pause(&run_id()).await.unwrap();
             }
             std::future::pending::<()>().await
         };
         let error = tokio::select! {
-            resolved = resolve(&store, &script, &gate) => resolved.unwrap_err(),
+            resolved = resolve(&sealed, &script, &gate) => resolved.unwrap_err(),
             () = operator => unreachable!(),
         };
         assert!(matches!(error, ResolveError::Stopped(_)), "{error}");
-        let again = resolve(&store, &script, &gate).await.unwrap_err();
+        let again = resolve(&sealed, &script, &gate).await.unwrap_err();
         assert!(matches!(again, ResolveError::Elsewhere(_)), "{again}");
     }
 }
@@ -338,14 +344,14 @@ async fn a_pause_or_cancel_stops_a_resolve_that_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_gate_ends_it() {
     let gate = OpenGate { closes_after: Some(0), ..OpenGate::default() };
-    let error = resolve(&five(), &Script::default(), &gate).await.unwrap_err();
+    let error = resolve(&five().await, &Script::default(), &gate).await.unwrap_err();
     assert!(matches!(error, ResolveError::Asked(Asked::Closed(_))), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_that_no_listing_has_are_listed_once_more_rather_than_looked_up_each() {
     let requests: Vec<_> = (0..200).map(|n| request(n + 1, &format!("u{n}@x.example"), OFF)).collect();
-    let (store, gate) = (PaperStore::new(requests), OpenGate::default());
+    let (sealed, gate) = (SealedRun::of(requests).await, OpenGate::default());
     let script = Script {
         pages: Mutex::new(
             vec![
@@ -359,7 +365,7 @@ async fn many_that_no_listing_has_are_listed_once_more_rather_than_looked_up_eac
         ),
         ..Script::default()
     };
-    let resolved = resolve(&store, &script, &gate).await.unwrap();
+    let resolved = resolve(&sealed, &script, &gate).await.unwrap();
     assert_eq!((resolved.change, resolved.settled[&Outcome::NotFound], resolved.calls), (2, 198, 4));
     assert_eq!(script.looked_up.load(Ordering::SeqCst), 0);
 }

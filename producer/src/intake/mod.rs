@@ -29,6 +29,7 @@ mod row;
 mod seen;
 mod sniff;
 mod table;
+mod whole;
 mod window;
 
 pub use error::IntakeError;

@@ -19,6 +19,7 @@ use super::{
     seen::Seen,
     sniff,
     table::{Field, Scan, scan},
+    whole::Whole,
     window::{MAX_ROW, Window, line_end, lines_in},
 };
 
@@ -77,8 +78,11 @@ pub fn parse(
     reader: impl Read + Send + 'static,
     options: IntakeOptions,
 ) -> Result<Intake, IntakeError> {
-    let decoded =
-        DecodeReaderBytesBuilder::new().bom_override(true).strip_bom(true).utf8_passthru(true).build(reader);
+    let decoded = DecodeReaderBytesBuilder::new()
+        .bom_override(true)
+        .strip_bom(true)
+        .utf8_passthru(true)
+        .build(Whole::new(reader));
     let mut intake = Intake {
         name: name.to_owned(),
         window: Window::new(Box::new(decoded)),

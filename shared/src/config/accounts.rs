@@ -22,6 +22,19 @@ impl AccountConfig {
         }
     }
 
+    /// Where its secrets come from, each with its key.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretSource)> {
+        let Self::Zoom(zoom) = self;
+        let mut sources = vec![("client_secret", &zoom.client_secret)];
+        for (key, value) in [("account_id", &zoom.account_id), ("client_id", &zoom.client_id)] {
+            if let Value::From(source) = value {
+                sources.push((key, source));
+            }
+        }
+        sources
+    }
+
     /// The provider's word.
     #[must_use]
     pub fn provider(&self) -> &'static str {

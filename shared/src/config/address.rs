@@ -22,9 +22,23 @@ pub enum StoreAddress {
     Redis(RedisAddress),
 }
 
-/// The address of a Redis or Valkey server, which may hold a password.
+/// The address of a Redis or Valkey server, which may hold a password, and how its certificate is verified.
 #[derive(Clone)]
-pub struct RedisAddress(SecretString);
+pub struct RedisAddress {
+    url: SecretString,
+    tls: RedisTls,
+}
+
+/// What a TLS connection to Redis needs beside the system's roots: all of it files in PEM. Verification can't be
+/// switched off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisTls {
+    /// The certificate of the authority that signed the server's, in place of the system's roots (`store_ca_file`).
+    pub ca_file: Option<PathBuf>,
+    /// This client's own certificate and its key, where the server asks for one (`store_client_cert_file`,
+    /// `store_client_key_file`).
+    pub client_files: Option<(PathBuf, PathBuf)>,
+}
 
 /// A text that names no store. Never retried; the user corrects it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +58,25 @@ impl RedisAddress {
     /// The whole URL, password included: for the connection alone.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.url.expose_secret()
+    }
+
+    /// What its TLS connections are made with.
+    #[must_use]
+    pub fn tls(&self) -> &RedisTls {
+        &self.tls
+    }
+
+    /// Whether it is spoken to over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.expose().starts_with("rediss://")
+    }
+
+    /// The same address, its TLS connections made with these files.
+    #[must_use]
+    pub fn with_tls(self, tls: RedisTls) -> Self {
+        Self { tls, ..self }
     }
 
     /// Whether it holds a password.
@@ -58,9 +90,17 @@ impl RedisAddress {
     pub fn with_password(&self, password: &SecretString) -> Self {
         let Ok(mut url) = Url::parse(self.expose()) else { return self.clone() };
         match url.set_password(Some(password.expose_secret())) {
-            Ok(()) => Self(String::from(url).into()),
+            Ok(()) => Self { url: String::from(url).into(), tls: self.tls.clone() },
             Err(()) => self.clone(),
         }
+    }
+}
+
+impl FromStr for RedisAddress {
+    type Err = AddressError;
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|problem| AddressError::Url(problem.to_string()))?;
+        Ok(Self { url: String::from(url).into(), tls: RedisTls::default() })
     }
 }
 
@@ -83,8 +123,7 @@ impl FromStr for StoreAddress {
             return if path.is_empty() { Err(AddressError::NoPath) } else { Ok(Self::Sqlite(path.into())) };
         }
         if text.starts_with("redis://") || text.starts_with("rediss://") {
-            let url = Url::parse(text).map_err(|problem| AddressError::Url(problem.to_string()))?;
-            return Ok(Self::Redis(RedisAddress(String::from(url).into())));
+            return Ok(Self::Redis(text.parse()?));
         }
         Err(AddressError::Scheme)
     }

@@ -27,6 +27,12 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.data_dir.as_ref().is_some_and(|dir| dir.as_os_str().is_empty()) {
         return Err(invalid("data_dir", "it is empty: name a directory, or leave it out".into()));
     }
+    let (cert, key) = ("store_client_cert_file", "store_client_key_file");
+    match (&config.store_client_cert_file, &config.store_client_key_file) {
+        (Some(_), None) => return Err(invalid(cert, format!("it needs {key} beside it"))),
+        (None, Some(_)) => return Err(invalid(key, format!("it needs {cert} beside it"))),
+        _ => {}
+    }
     for (name, account) in &config.accounts {
         match account {
             AccountConfig::Zoom(zoom) => {
@@ -53,6 +59,11 @@ fn within(key: &str, value: f64, range: RangeInclusive<f64>) -> Result<(), Confi
 
 /// A token must not travel in clear text. Loopback is where simulators are.
 fn require_tls(key: &str, url: &Url) -> Result<(), ConfigError> {
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: what stands there may be a secret.
+        let problem = "the address must not have a user name or password; client_id and client_secret are the credentials";
+        return Err(invalid(key, problem.into()));
+    }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -9,7 +9,7 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 use toml::Table;
 
-use super::{AccountConfig, SecretError, SecretSource, StoreAddress, WorkerConfig};
+use super::{AccountConfig, RedisAddress, RedisTls, SecretError, SecretSource, StoreAddress, WorkerConfig};
 use crate::AccountName;
 
 /// The whole of `usher.toml`.
@@ -21,6 +21,14 @@ pub struct Config {
     pub store: Option<StoreAddress>,
     /// The password of a Redis store, so that it need not stand in its URL: `{ env = "..." }` or `{ file = "..." }`.
     pub store_password: Option<SecretSource>,
+    /// The certificate authority (a PEM file) that signed the certificate of a `rediss://` store, in place of the system's
+    /// roots. Verification can't be switched off.
+    pub store_ca_file: Option<PathBuf>,
+    /// This client's certificate (a PEM file), for a `rediss://` store that asks for one; goes with
+    /// `store_client_key_file`.
+    pub store_client_cert_file: Option<PathBuf>,
+    /// The key of `store_client_cert_file` (a PEM file).
+    pub store_client_key_file: Option<PathBuf>,
     /// Where the embedded store and the reports lie. Default: `usher` in the user's data directory
     /// (`~/.local/share/usher`).
     pub data_dir: Option<PathBuf>,
@@ -92,13 +100,27 @@ impl Config {
             Some(path) => Some(path.to_owned()),
             None => Self::find(env),
         };
+        let text = match &file {
+            Some(path) => {
+                let read = std::fs::read_to_string(path);
+                Some(read.map_err(|source| ConfigError::Read { path: path.clone(), source })?)
+            }
+            None => None,
+        };
+        Self::read(file, text.as_deref(), env)
+    }
+
+    /// Reads the text of a file, with the environment over it.
+    pub(super) fn read(
+        file: Option<PathBuf>,
+        text: Option<&str>,
+        env: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
         let mut table = Table::new();
-        if let Some(path) = &file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        if let (Some(path), Some(text)) = (&file, text) {
             // Read on its own first, so that what is wrong in the file is told with its line.
-            toml::from_str::<Self>(&text).map_err(|error| at_line(path, &text, &error))?;
-            table = toml::from_str(&text).map_err(|error| at_line(path, &text, &error))?;
+            toml::from_str::<Self>(text).map_err(|error| at_line(path, text, &error))?;
+            table = toml::from_str(text).map_err(|error| at_line(path, text, &error))?;
         }
         let overlaid = super::overlay::apply(&mut table, env);
         let mut config: Self = table.try_into().map_err(|error: toml::de::Error| ConfigError::Parse {
@@ -137,16 +159,33 @@ impl Config {
     pub fn store_address(&self, given: Option<StoreAddress>) -> Result<StoreAddress, ConfigError> {
         let address =
             given.or_else(|| self.store.clone()).unwrap_or_else(|| StoreAddress::Sqlite("usher.db".into()));
-        match (address, &self.store_password) {
-            (StoreAddress::Redis(address), Some(source)) if !address.has_password() => {
+        match address {
+            StoreAddress::Redis(address) => Ok(StoreAddress::Redis(self.redis_address(address)?)),
+            StoreAddress::Sqlite(path) if path.is_absolute() => Ok(StoreAddress::Sqlite(path)),
+            StoreAddress::Sqlite(path) => Ok(StoreAddress::Sqlite(path).within(&self.data_dir()?)),
+        }
+    }
+
+    fn redis_address(&self, address: RedisAddress) -> Result<RedisAddress, ConfigError> {
+        let client_files = self.store_client_cert_file.clone().zip(self.store_client_key_file.clone());
+        let tls = RedisTls { ca_file: self.store_ca_file.clone(), client_files };
+        if tls != RedisTls::default() && !address.is_tls() {
+            return Err(ConfigError::Invalid {
+                key: if tls.ca_file.is_some() { "store_ca_file" } else { "store_client_cert_file" }.into(),
+                problem:
+                    "it is for a store over TLS, and the store is redis://; write rediss://, or take it out"
+                        .into(),
+            });
+        }
+        let address = address.with_tls(tls);
+        match &self.store_password {
+            Some(source) if !address.has_password() => {
                 let password = source
                     .read()
                     .map_err(|source| ConfigError::Secret { key: "store_password".into(), source })?;
-                Ok(StoreAddress::Redis(address.with_password(&password)))
+                Ok(address.with_password(&password))
             }
-            (StoreAddress::Sqlite(path), _) if path.is_absolute() => Ok(StoreAddress::Sqlite(path)),
-            (StoreAddress::Sqlite(path), _) => Ok(StoreAddress::Sqlite(path).within(&self.data_dir()?)),
-            (address, _) => Ok(address),
+            _ => Ok(address),
         }
     }
 
@@ -273,6 +312,10 @@ protected = ["owner@corp.example", "*@service.corp.example"]
         assert!(with("http://[::1]:8080/v2").is_ok());
         assert!(with("http://localhost:8080/v2").is_ok());
         assert!(with("http://127.0.0.1.evil.example/v2").is_err());
+        for address in ["http://usher:hunter2@api.zoom.us/v2", "https://usher:hunter2@api.zoom.us/v2"] {
+            let error = format!("{:?}", with(address).unwrap_err());
+            assert!(error.contains("user name or password") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
@@ -287,6 +330,21 @@ protected = ["owner@corp.example", "*@service.corp.example"]
         for (text, key) in cases {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn files_for_tls_belong_to_a_store_over_tls_and_a_certificate_to_its_key() {
+        let ca = "store_ca_file = \"ca.pem\"\n";
+        let error = load(&format!("store = \"redis://h\"\n{ca}"), &[]).unwrap().store_address(None);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("store_ca_file") && error.contains("rediss://"), "{error}");
+        let address = load(&format!("store = \"rediss://h\"\n{ca}"), &[]).unwrap().store_address(None);
+        let StoreAddress::Redis(address) = address.unwrap() else { panic!() };
+        assert_eq!(address.tls().ca_file, Some("ca.pem".into()));
+        for (has, lacks) in [("cert", "key"), ("key", "cert")] {
+            let error = load(&format!("store_client_{has}_file = \"x.pem\"\n"), &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("store_client_{lacks}_file")), "{error}");
         }
     }
 

@@ -3,6 +3,8 @@
 mod accounts;
 mod address;
 mod check;
+#[cfg(test)]
+mod fuzz;
 mod load;
 mod overlay;
 mod protected;
@@ -10,7 +12,7 @@ mod secret;
 mod worker;
 
 pub use accounts::{AccountConfig, ZoomConfig, ZoomPlan};
-pub use address::{AddressError, RedisAddress, StoreAddress};
+pub use address::{AddressError, RedisAddress, RedisTls, StoreAddress};
 pub use load::{Config, ConfigError};
 pub use protected::{EmptyPattern, ProtectedPattern};
 pub use secret::{SecretError, SecretSource, Value};

@@ -10,7 +10,8 @@ pub struct WorkerConfig {
     pub max_attempts: u32,
     /// Seconds that one vendor call may take altogether. 1 to 300.
     pub call_timeout_seconds: f64,
-    /// Seconds that a worker's right to a job lasts; longer than the call's timeout, or no call could start.
+    /// Seconds that a worker's right to a job lasts; longer than the call's timeout, or no call could start. The jobs of a
+    /// worker that was killed run again so much later, and up to a second more.
     pub lease_seconds: f64,
     /// The most calls in flight at once for one account. The limit and the latency decide how many are used. 1 to 1,000.
     pub max_in_flight: usize,
@@ -23,7 +24,7 @@ impl Default for WorkerConfig {
         Self {
             max_attempts: 8,
             call_timeout_seconds: 10.0,
-            lease_seconds: 15.0,
+            lease_seconds: 13.0,
             max_in_flight: 100,
             drain_seconds: 15.0,
         }

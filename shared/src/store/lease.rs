@@ -78,9 +78,10 @@ pub struct LeasedJob {
 pub struct Leased {
     /// What was granted; at most what was asked for.
     pub leases: Vec<Lease>,
-    /// When the next waiting job of the account comes due, where none is due now.
+    /// Where nothing was granted and the account is not on hold: when the next waiting job comes due of those that the ask may
+    /// be given; now, where there may be more than one call looks at.
     pub next_due: Option<Timestamp>,
-    /// How many jobs wait to run alone in a process that holds nothing else.
+    /// How many jobs that the ask may be given wait to run alone in a process that holds nothing else; 0 on hold.
     pub alone_waiting: u64,
     /// The account's hold, where that is why nothing was granted.
     pub hold: Option<Hold>,
@@ -109,7 +110,22 @@ pub enum Resolution {
     },
 }
 
-/// The right to resolve a sealed run, for a time. Not `Clone`: finishing the resolve consumes it.
+/// A job that is still to be carried out, as a run that stood still resolves it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// The place in the run, from 0.
+    pub seq: u64,
+    /// The line of the file, from 1.
+    pub line: u64,
+    /// What is wanted.
+    pub action: Action,
+    /// The user that the request was resolved to: by its id it is found again, whatever the file said.
+    pub user: ResolvedUser,
+    /// Whether an earlier attempt may have reached the vendor.
+    pub may_have_applied: bool,
+}
+
+/// The right to resolve a run that is sealed, or stood still, for a time. Not `Clone`: finishing the resolve consumes it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Steward {
     /// The run.

@@ -15,11 +15,15 @@
 //! 8. Urgent before normal before bulk, older run first, file order within; a pause or cancel takes effect at the
 //!    next lease.
 //! 9. Leasing is by need: never more than was asked for. What is long goes in chunks.
+//! 10. Nothing is leased of a run that stood still for more than [`STANDS_STILL`] until its users are resolved again.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod finding;
 mod lease;
+#[cfg(feature = "conformance")]
+pub mod memory;
 pub mod redis;
 pub mod sqlite;
 mod token;
@@ -34,8 +38,14 @@ use crate::{
 };
 
 pub use error::StoreError;
-pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Resolution, Steward};
+pub use finding::{Durability, Finding, Standing};
+pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Steward};
 pub use token::{Refresh, RefreshClaim, ShelvedToken};
+
+/// How long what a run's users were resolved to is relied on while nothing of the run is leased. A run that stood still
+/// for longer (paused, parked for a day's quota, halted by a hold, behind other runs, without a worker) is resolved again
+/// before it goes on: whoever has become an admin or protected, or is gone, meanwhile is not touched by old knowledge.
+pub const STANDS_STILL: Duration = Duration::from_secs(60 * 60);
 
 /// How long a run that was opened and never sealed is kept after its last append.
 pub const OPEN_RUN_EXPIRES: Duration = Duration::from_secs(60 * 60);
@@ -100,11 +110,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Opens a run. [`StoreError::IdTaken`] where the id is in use: choose another.
     async fn open_run(&self, run: &NewRun) -> Result<(), StoreError>;
 
-    /// Adds requests at places `first_seq..`, at most [`CHUNK`]. Doing it again with the same places changes nothing.
+    /// Adds requests at places `first_seq..`, at most [`CHUNK`]. Doing it again with the same places changes nothing. None
+    /// at all only says that the producer is still there.
     async fn append(&self, run: &RunId, first_seq: u64, requests: &[Request]) -> Result<(), StoreError>;
 
     /// Makes the run visible, in one step whatever its size. A run that is already sealed answers `New` again for the
-    /// same seal. A total of 0 is refused. [`StoreError::Conflict`] where the key stands for other content.
+    /// same seal (total, actions, key and digest), one that was discarded for another run names that run again. A total of 0
+    /// or a wrong one is refused before the key is looked at. [`StoreError::Conflict`] where the key stands for other content.
     async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError>;
 
     /// Forgets a run that is still open.
@@ -115,8 +127,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     // -- from sealed to worked -------------------------------------------------------------------------------------
 
-    /// Takes the resolving of a sealed run upon oneself, for `ttl`. `None` where another worker has it, or the run is
-    /// not in phase sealed, or is paused or cancelled. Taking one's own again renews it.
+    /// Takes the resolving of a sealed run upon oneself, for `ttl`; or of one that was resolved and stood still since
+    /// ([`RunStatus::stood_still`]), which is resolved again. `None` where another worker has it, or the run is in
+    /// another phase, or is paused or cancelled, or stood still but has a job in flight. Taking one's own again renews it.
     async fn take_steward(
         &self,
         run: &RunId,
@@ -135,19 +148,37 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(u64, Request)>, StoreError>;
 
+    /// The run's jobs that are still to be carried out, from place `from_seq` on, in file order, at most `limit`: those
+    /// resolved to a user to be changed that have no outcome. What is in flight may be among them. Any phase after open.
+    async fn remaining(&self, run: &RunId, from_seq: u64, limit: usize)
+    -> Result<Vec<Remaining>, StoreError>;
+
     /// Records what requests resolved to, at most [`CHUNK`]. Again for the same place: the later one counts.
-    /// A [`Resolution::Duplicate`] leaves the run's total. [`StoreError::LeaseLapsed`] without the stewardship.
+    /// A [`Resolution::Duplicate`] leaves the run's total. [`StoreError::LeaseLapsed`] without the stewardship;
+    /// [`StoreError::WrongPhase`] where there is no request at a place, and nothing is recorded then. That no two requests of
+    /// a run are changes of one user is the steward's duty: the store only keeps them from being in flight at once.
+    ///
+    /// In a run that is resolved again: a user to be changed takes the place of the one that was kept, but for
+    /// [`ResolvedUser::before`](crate::ResolvedUser) where an earlier attempt may have applied: that stays what was
+    /// there before our own doing. A settled job that is in the queue leaves it with its outcome, its claim on its user
+    /// taken back, in the same step; one that is not yet there gets its outcome at promotion. Jobs that are in flight,
+    /// finished, or were settled before stay as they are. A duplicate is refused: the run's users are known apart.
     async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError>;
 
-    /// Moves the run from sealed to resolved, ending the stewardship. Refused while a request has no resolution.
+    /// Moves the run from sealed to resolved, ending the stewardship; one that was resolved again stays in its phase and
+    /// goes on. Refused while a request has no resolution. Asked again by the steward who did it, it is done.
     async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError>;
 
-    /// Numbers a resolved run: from here on it wins over older runs, user by user as [`Store::promote`] comes to them.
-    /// Returns the number; the one it has if it was admitted before.
+    /// Lets a resolved run begin: from here on it wins over runs that were sealed earlier, user by user as
+    /// [`Store::promote`] comes to them, and yields to those sealed later, in whatever order they are admitted: a large run
+    /// takes longer to resolve than the urgent one that was submitted after it. Returns its number, which the seal gave it,
+    /// again where it was admitted before, until it is over as cancelled. One whose requests were all left out as duplicates
+    /// is over with it. Refused while it has stood still.
     async fn admit(&self, run: &RunId) -> Result<u64, StoreError>;
 
     /// Puts the next `limit` (at most [`CHUNK`]) pending jobs of an admitted run into the queue in file order, each as
-    /// the newest claim on its user; those that resolved to an outcome get it now. Returns how many are still pending.
+    /// its run's claim on its user; those that resolved to an outcome get it now. Returns how many are still pending.
+    /// Refused while the run has stood still.
     async fn promote(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
 
     // -- working ---------------------------------------------------------------------------------------------------
@@ -158,11 +189,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn take_seat(&self, worker: &WorkerId) -> Result<Seat, StoreError>;
 
     /// Leases due jobs: lapsed leases are reclaimed first, then jobs come by priority, age of their run, and file order.
-    /// A job whose user has another job in flight waits a moment; one whose user a newer run has claimed is finished
-    /// as superseded, its code the newer run's id. Jobs of one [`Lease`] are of one run and one action.
+    /// A job whose user has another job in flight waits a moment (200 ms, or until that user is free where the store can
+    /// tell); one whose user a newer run has claimed is finished as superseded, its code the newer run's id. Jobs of one
+    /// [`Lease`] are of one run and one action. Nothing is leased of a run that stood still.
     ///
     /// While urgent jobs are due and others are, too, one lease in ten goes to the others ([`SHARE_OF_OTHERS`]): counted
-    /// over the whole fleet, to normal and to bulk work in turn where both wait.
+    /// over the whole fleet, to normal and to bulk work in turn where both wait. Others that were leased while nothing urgent
+    /// was due have had theirs. A job that must run alone comes before other work of its priority, and takes part in all this.
     async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError>;
 
     /// Lengthens a lease to `ttl` from now. [`StoreError::LeaseLapsed`] where it had lapsed.
@@ -170,7 +203,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Finishes the lease in one atomic step: attempts, outcomes, counters, removal from the queue. Jobs of the lease that
     /// no report names go back untouched. A job set to be retried or snoozed whose run was cancelled meanwhile ends as
-    /// cancelled. [`StoreError::LeaseLapsed`] where the lease had lapsed; nothing is written then.
+    /// cancelled, by no worker. [`StoreError::LeaseLapsed`] where the lease had lapsed, or where a report names a job that is
+    /// not of it, or one twice; nothing is written then.
     async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError>;
 
     /// Waits until there may be something to do for the account (a seal, a resume, a job that comes due), but no
@@ -186,7 +220,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn resume(&self, run: &RunId) -> Result<(), StoreError>;
 
     /// Cancels: at once nothing more is leased; then up to `limit` (at most [`CHUNK`]) jobs that no worker holds end as
-    /// cancelled. Returns how many are left that have no outcome yet, in flight ones included; call again while some
+    /// cancelled, in which order is the store's choice. Returns how many are left that have no outcome yet, in flight ones included; call again while some
     /// are not in flight. The run is over when none is left.
     async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
 
@@ -257,10 +291,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// One run; `None` where the store has no such run. Open runs are not seen.
     async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError>;
 
-    /// The newest runs of all accounts, newest first, at most `limit`. Open runs are not seen.
+    /// The newest runs of all accounts by when they were opened, newest first, at most `limit`. Open runs are not seen.
     async fn runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError>;
 
-    /// An account's runs that are not over, in the order in which they are worked (those not yet admitted, last).
+    /// An account's runs that are not over, in the order in which they are worked; those not yet admitted last, by priority
+    /// and then by when they were sealed.
     async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError>;
 
     /// Outcomes of finished jobs in file order, from place `from_seq` on, at most `limit` (at most 5,000 a call). A page
@@ -273,6 +308,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Requests that were left out at the resolve: their line, the user as written, the line they repeat.
     async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError>;
+
+    /// Looks at itself: can a ledger be trusted to it? Changes nothing. What can't be looked at is left out, or said.
+    async fn examine(&self) -> Vec<Finding> {
+        vec![]
+    }
 
     /// The store's time: its own server's, where it has one.
     async fn now(&self) -> Result<Timestamp, StoreError>;

@@ -18,7 +18,7 @@ use usher_shared::{
     store::{CHUNK, Idempotency, LeaseAsk, Resolution, Seal, Sealed, Store, StoreError, redis::RedisStore},
 };
 
-use crate::redis_server::{RedisServer, unique};
+use usher_redis_server::{RedisServer, unique};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const TTL: Duration = Duration::from_secs(15);
@@ -167,7 +167,7 @@ pub fn applied(seq: u64) -> JobReport {
 
 /// Sends a command past the store.
 pub async fn raw(server: &RedisServer, command: &redis::Cmd) -> redis::Value {
-    let client = redis::Client::open(server.url(0)).unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     command.query_async(&mut connection).await.unwrap()
 }

@@ -3,7 +3,7 @@
 use redis::{FromRedisValue, ToRedisArgs, Value, aio::MultiplexedConnection};
 use usher_shared::store::redis::script;
 
-use crate::redis_server::RedisServer;
+use usher_redis_server::RedisServer;
 
 pub const START: i64 = 1_790_000_000_000;
 pub const FS: char = '\u{1f}';
@@ -16,7 +16,7 @@ pub struct Raw {
 
 impl Raw {
     pub async fn of(server: &RedisServer, account: &str) -> Self {
-        let client = redis::Client::open(server.url(0)).unwrap();
+        let client = redis::Client::open(server.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let load = redis::cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(script::library()).take();
         let _: String = load.query_async(&mut connection).await.unwrap();

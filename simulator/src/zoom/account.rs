@@ -180,6 +180,12 @@ impl Account {
         self.settings.faults.draw(self.settings.seed, path_digest(call), nth)
     }
 
+    fn is_silent(&self, call: &Call, route: &Route) -> bool {
+        let silent = &self.settings.faults.silent_about;
+        call.method != http::Method::GET
+            && route.user().is_some_and(|user| silent.iter().any(|name| name.eq_ignore_ascii_case(user)))
+    }
+
     fn meets_faults(&self, call: &Call) -> bool {
         self.settings.faults != Faults::default()
             && (self.settings.faults.on_tokens || call.path != "/oauth/token")
@@ -355,7 +361,13 @@ impl Vendor for Account {
             (Some(OutageMode::Unavailable), _) => (Plan::Answer(server_error(503)), None),
             (None, Err(miss)) => (Plan::Answer(no_endpoint(miss)), None),
             (None, Ok(route)) => {
-                let fate = if self.meets_faults(call) { self.draw(call, nth).fate } else { Fate::Served };
+                let fate = if self.is_silent(call, route) {
+                    Fate::Hung { applied: false }
+                } else if self.meets_faults(call) {
+                    self.draw(call, nth).fate
+                } else {
+                    Fate::Served
+                };
                 self.admit(now, seen, call, route, fate)
             }
         };

@@ -145,7 +145,7 @@ impl Feeder {
                 self.label = label;
             }
             if permits.is_empty() {
-                let within = PATIENCE + self.spacing().unwrap_or_default() * 2;
+                let within = self.patience();
                 let wanted = leases.len() + 1;
                 match tokio::time::timeout(within, self.acquire(label, wanted)).await {
                     Ok(Ok(more)) => permits.extend(more),
@@ -177,19 +177,30 @@ impl Feeder {
         Ok(())
     }
 
-    /// Waits until nothing is in flight in this process, leases one of the jobs that must run alone, and waits for it.
+    /// Waits until nothing is in flight in this process, leases one of the jobs that must run alone, and waits for it. The
+    /// permit is taken first, and its start waited for: what such a job is held for is its call, so that a worker that
+    /// happens to die seldom dies just then.
     async fn run_alone(&mut self) -> Result<(), Stopping> {
         let account = Arc::clone(&self.account);
         self.alone_tried = Some(Instant::now());
         let alone =
             account.unless_stopping(Arc::clone(&account.company).write_owned()).await.ok_or(Stopping)?;
+        let within = self.patience();
+        let permits = match tokio::time::timeout(within, self.acquire(self.label, 1)).await {
+            Ok(Err(NoPermits::Stopping)) => return Err(Stopping),
+            Ok(Err(NoPermits::Parked)) | Err(_) => return Ok(()),
+            Ok(Ok(permits)) => permits,
+        };
+        if let Some(permit) = permits.first() {
+            account.unless_stopping(tokio::time::sleep_until(permit.starts_at)).await.ok_or(Stopping)?;
+        }
         let (asked_at, leased) = self.lease(1, true).await?;
         if leased.leases.is_empty() {
             return Ok(());
         }
         tracing::info!(account = %account.name, "a job at which workers died runs alone");
         let company = Company::Nobody(Arc::new(alone));
-        self.hand_over(asked_at, leased.leases, VecDeque::new(), company).await?;
+        self.hand_over(asked_at, leased.leases, permits.into(), company).await?;
         account.unless_stopping(account.slots.free(1)).await.ok_or(Stopping)?;
         Ok(())
     }
@@ -220,6 +231,9 @@ impl Feeder {
             let asked_at = account.boot.now();
             match account.store.lease(&ask).await {
                 Ok(leased) => {
+                    if failures > 0 {
+                        tracing::info!(account = %account.name, failures, "the store answers again: jobs can be leased");
+                    }
                     if let Some(lease) = leased.leases.first() {
                         account.learn_time(asked_at, lease.granted_at);
                     }
@@ -297,6 +311,11 @@ impl Feeder {
             self.sleep(left).await?;
         }
         Ok(())
+    }
+
+    /// How long a permit is waited for: one that has not come by then will not come soon.
+    fn patience(&self) -> Duration {
+        PATIENCE + self.spacing().unwrap_or_default() * 2
     }
 
     fn rate(&self) -> Option<f64> {

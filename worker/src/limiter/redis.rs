@@ -13,7 +13,10 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use redis::{ScriptInvocation, aio::ConnectionManager};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
-use usher_shared::{AccountName, Priority};
+use usher_shared::{
+    AccountName, Priority,
+    store::redis::{sort, spoils_connection},
+};
 
 use super::{Limiter, LimiterStatus, Parked, Permit, full_rate, permit::Heard, room::RoomLeft};
 use crate::{
@@ -26,6 +29,9 @@ use crate::{
 use scripts::{ANSWER, Refusal};
 
 mod scripts;
+
+/// A subscribing connection that says nothing for this long is asked whether it lives.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// The limiter of all processes on one Redis: one GCRA an account and label, on Redis' own clock.
 ///
@@ -119,11 +125,12 @@ impl RedisLimiter {
         Ok(locked(&self.connection).get_or_insert(connection).clone())
     }
 
-    /// Runs a script. A connection that fails, or does not answer, is not used again: it may be half open.
+    /// Runs a script. A connection that fails, or does not answer, is not used again: it may be half open. One to a server that
+    /// takes no writes any more isn't either: after a failover the address leads to another.
     async fn run(&self, call: &ScriptInvocation<'_>) -> redis::RedisResult<Vec<u64>> {
         let mut connection = self.connection().await?;
         let answer = scripts::numbers(call, &mut connection).await;
-        if answer.as_ref().is_err_and(|error| error.is_io_error() || error.is_timeout()) {
+        if answer.as_ref().is_err_and(spoils_connection) {
             locked(&self.connection).take();
         }
         answer
@@ -213,6 +220,9 @@ impl Limiter for RedisLimiter {
         loop {
             match self.reserve(&lane, n).await {
                 Ok(reserved) if !reserved.starts.is_empty() => {
+                    if failures > 0 {
+                        tracing::info!(account = %self.account, failures, "Redis gives permits for calls again");
+                    }
                     let now = Instant::now();
                     let permit = |start| {
                         let starts_at = now + Duration::from_micros(start);
@@ -232,7 +242,8 @@ impl Limiter for RedisLimiter {
                 Err(error) => {
                     failures += 1;
                     let wait = Backoff::SERVICE.ceiling(failures);
-                    tracing::warn!(account = %self.account, %error, ?wait, "the rate limiter's Redis does not answer; trying again");
+                    let error = sort(error);
+                    tracing::warn!(account = %self.account, %error, "no permits for calls for now; trying again");
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -249,6 +260,7 @@ impl Limiter for RedisLimiter {
             match self.refuse(&lane, permit.epoch, pause, accepted).await {
                 Ok(refused) => return lane.hear(refused.epoch, refused.left),
                 Err(error) => {
+                    let error = sort(error);
                     tracing::warn!(account = %self.account, %error, "a refusal could not be told to the fleet; trying again");
                     tokio::time::sleep(Backoff::SERVICE.ceiling(failures)).await;
                 }
@@ -303,13 +315,24 @@ async fn listen(limiter: Weak<RedisLimiter>) {
         else {
             return;
         };
-        match subscribed(&client, &channel).await {
-            Ok(mut messages) => {
+        match in_time(subscribed(&client, &channel)).await {
+            Ok((mut sink, mut messages)) => {
                 failures = 0;
-                while let Some(message) = messages.next().await {
-                    let Some(limiter) = limiter.upgrade() else { return };
-                    if let Ok(text) = message.get_payload::<String>() {
-                        limiter.told(&text);
+                loop {
+                    tokio::select! {
+                        message = messages.next() => {
+                            let Some(message) = message else { break };
+                            let Some(limiter) = limiter.upgrade() else { return };
+                            if let Ok(text) = message.get_payload::<String>() {
+                                limiter.told(&text);
+                            }
+                        }
+                        // A half-open connection says nothing either.
+                        () = tokio::time::sleep(QUIET) => {
+                            if in_time(sink.ping::<redis::Value>()).await.is_err() {
+                                break;
+                            }
+                        }
                     }
                 }
             }
@@ -320,10 +343,18 @@ async fn listen(limiter: Weak<RedisLimiter>) {
     }
 }
 
-async fn subscribed(client: &redis::Client, channel: &str) -> redis::RedisResult<redis::aio::PubSubStream> {
+async fn subscribed(
+    client: &redis::Client,
+    channel: &str,
+) -> redis::RedisResult<(redis::aio::PubSubSink, redis::aio::PubSubStream)> {
     let (mut sink, stream) = client.get_async_pubsub().await?.split();
     sink.subscribe(channel).await?;
-    Ok(stream)
+    Ok((sink, stream))
+}
+
+async fn in_time<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> redis::RedisResult<T> {
+    let late = |_| Err((redis::ErrorKind::Io, "no answer in time").into());
+    tokio::time::timeout(ANSWER, answer).await.unwrap_or_else(late)
 }
 
 impl RedisLimiter {

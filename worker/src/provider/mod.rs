@@ -5,6 +5,7 @@ mod error;
 mod http;
 mod options;
 pub mod retry_after;
+mod strike;
 mod token;
 pub mod zoom;
 
@@ -170,6 +171,19 @@ pub struct Access {
     pub missing: BTreeMap<&'static str, Vec<&'static str>>,
 }
 
+/// What a look at an account found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examined {
+    /// What the token may do, or why there is none.
+    pub access: Result<Access, Reply>,
+    /// The first page of the first listing, or why there is none; `None` where there is no token to ask with.
+    pub page: Option<Result<Page, Reply>>,
+    /// What the vendor's clock said, and ours in the middle of that call.
+    pub clocks: Option<(Timestamp, Timestamp)>,
+    /// Calls a second that the vendor says it allows, and the label it counted the call under.
+    pub told: Option<(Label, f64)>,
+}
+
 /// The code for one vendor, bound to one account.
 #[async_trait]
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
@@ -211,4 +225,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// What the account's token may do. Without a shelf in its options, a provider's first token is one that these very
     /// credentials got.
     async fn access(&self) -> Result<Access, Reply>;
+
+    /// Asks for a token and for one page of users, and takes note of what the vendor tells besides. Changes nothing.
+    async fn examine(&self) -> Examined {
+        let access = self.access().await;
+        let page = match (&access, self.listings().first()) {
+            (Ok(_), Some(first)) => Some(self.list(first).await),
+            _ => None,
+        };
+        Examined { access, page, clocks: None, told: None }
+    }
 }

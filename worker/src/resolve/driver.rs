@@ -1,4 +1,5 @@
-//! Resolves one sealed run: takes its stewardship, finds its users, writes what each request means, and moves it on.
+//! Resolves one run that is sealed, or stood still: takes its stewardship, finds its users, writes what each request means, and
+//! moves it on.
 
 use std::{
     collections::BTreeMap,
@@ -16,8 +17,10 @@ use usher_shared::{
 
 use super::{
     Asked, Asker, CallGate, Gathered, LOOK_UPS_AT_ONCE, Matcher, Missing, Patience, Policy, Way,
-    after_first_page, after_listing, before_any_call, judge,
-    policy::{not_found, settled},
+    after_first_page, after_listing,
+    again::{Again, told},
+    before_any_call, judge,
+    policy::{gone, not_found, settled},
 };
 use crate::provider::{Page, Provider};
 
@@ -97,12 +100,21 @@ pub struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// Resolves a sealed run and moves it on to phase resolved.
+    /// Resolves a sealed run and moves it on to phase resolved; or resolves one that stood still again, so that it goes on.
     pub async fn resolve(&self, status: &RunStatus) -> Result<Resolved, ResolveError> {
         let run = &status.run.id;
         let elsewhere = || ResolveError::Elsewhere(run.clone());
+        let now = persist(|| self.store.now()).await?;
         let steward = self.take(run).await?.ok_or_else(elsewhere)?;
-        tracing::info!(%run, account = %status.run.account, requests = status.counters.total, "resolving");
+        match status.stood_still(now) {
+            None => {
+                tracing::info!(%run, account = %status.run.account, requests = status.counters.total, "resolving");
+            }
+            Some(still) => tracing::info!(
+                %run, account = %status.run.account, left = status.counters.pending + status.counters.queued,
+                "resolving again, because it stood still for {}", told(still)
+            ),
+        }
         let resolved = tokio::select! {
             biased;
             resolved = self.work(status, &steward) => resolved?,
@@ -124,13 +136,20 @@ impl Resolver<'_> {
             patience: self.patience,
             calls: &calls,
         };
-        let matcher = self.gather(status).await?;
+        let (matcher, again) = if status.phase == RunPhase::Sealed {
+            (self.gather(status).await?, None)
+        } else {
+            let mut gathered = Gathered::with_capacity(status.counters.pending + status.counters.queued);
+            let again = self.gather_remaining(&status.run.id, &mut gathered).await?;
+            (gathered.complete(), Some(again))
+        };
         let mut search = Search {
             resolver: self,
             steward,
             asker,
             total: matcher.len(),
             matcher,
+            again,
             found: Vec::new(),
             kinds: BTreeMap::new(),
         };
@@ -148,6 +167,20 @@ impl Resolver<'_> {
             from = last + 1;
             for (seq, request) in &requests {
                 gathered.push(*seq, request);
+            }
+        }
+    }
+
+    /// What is left of a run that stood still.
+    async fn gather_remaining(&self, run: &RunId, gathered: &mut Gathered) -> Result<Again, ResolveError> {
+        let (mut again, mut from) = (Again::default(), 0);
+        loop {
+            let remaining = persist(|| self.store.remaining(run, from, READ)).await?;
+            let Some(last) = remaining.last() else { return Ok(again) };
+            from = last.seq + 1;
+            for job in &remaining {
+                again.note(job);
+                gathered.push_known(job);
             }
         }
     }
@@ -195,12 +228,14 @@ impl Resolver<'_> {
             }
             steward = match self.take(run).await? {
                 Some(again) => again,
-                None => match persist(|| self.store.run(run)).await? {
-                    Some(status) if !matches!(status.phase, RunPhase::Open | RunPhase::Sealed) => {
-                        return Ok(());
-                    }
-                    _ => return Err(ResolveError::Elsewhere(run.clone())),
-                },
+                None => {
+                    let now = persist(|| self.store.now()).await?;
+                    let done = persist(|| self.store.run(run)).await?.is_some_and(|status| {
+                        !matches!(status.phase, RunPhase::Open | RunPhase::Sealed)
+                            && status.stood_still(now).is_none()
+                    });
+                    return if done { Ok(()) } else { Err(ResolveError::Elsewhere(run.clone())) };
+                }
             };
         }
     }
@@ -212,6 +247,8 @@ struct Search<'a> {
     steward: &'a Steward,
     asker: Asker<'a>,
     matcher: Matcher,
+    /// For a run that stood still.
+    again: Option<Again>,
     total: u64,
     /// Not yet written.
     found: Vec<(u64, Resolution)>,
@@ -253,7 +290,7 @@ impl Search<'_> {
             }
             if after_listing(self.matcher.open(), pages, true) == Missing::NotFound {
                 for place in self.matcher.open_places() {
-                    self.matcher.settle(place, not_found(), &mut self.found);
+                    self.matcher.settle(place, self.absent(), &mut self.found);
                     self.write(CHUNK).await?;
                 }
             }
@@ -305,11 +342,11 @@ impl Search<'_> {
         let Resolver { provider, policy, .. } = *self.resolver;
         while let Some((place, answer)) = answers.next().await {
             match answer? {
-                Ok(Some(user)) => {
+                Ok(Some(user)) if !self.matcher.is_another(place, &user) => {
                     let judge = |user: ResolvedUser, action: Action| judge(provider, policy, user, action);
                     self.matcher.see_at(place, &user, judge, &mut self.found);
                 }
-                Ok(None) => self.matcher.settle(place, not_found(), &mut self.found),
+                Ok(_) => self.matcher.settle(place, self.absent(), &mut self.found),
                 Err(reply) => {
                     let code = reply.code.as_deref().unwrap_or("look_up");
                     let message =
@@ -326,10 +363,18 @@ impl Search<'_> {
         Ok(())
     }
 
+    /// What becomes of a request whose user the vendor does not know.
+    fn absent(&self) -> Resolution {
+        if self.again.is_some() { gone() } else { not_found() }
+    }
+
     /// Writes what has been found, once it is at least `enough`.
     async fn write(&mut self, enough: usize) -> Result<(), ResolveError> {
         if self.found.len() < enough {
             return Ok(());
+        }
+        if let Some(again) = &self.again {
+            again.weigh(&mut self.found);
         }
         for chunk in self.found.chunks(CHUNK) {
             persist(|| self.resolver.store.resolve(self.steward, chunk)).await?;

@@ -5,7 +5,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use usher_shared::{Action, Outcome, Request, ResolvedUser, UserRef, store::Resolution};
+use usher_shared::{
+    Action, Outcome, Request, ResolvedUser, UserRef,
+    store::{Remaining, Resolution},
+};
 
 use super::{index::KeyIndex, policy::settled};
 
@@ -13,6 +16,8 @@ use super::{index::KeyIndex, policy::settled};
 #[derive(Debug)]
 pub struct Gathered {
     index: KeyIndex<Entry>,
+    /// The users were told apart before.
+    again: bool,
 }
 
 /// One request, without its user's name, which is its key. Small: a run may have a million.
@@ -23,6 +28,8 @@ struct Entry {
     seen: Seen,
     action: Action,
     ambiguous: bool,
+    /// Its key is the vendor's id, which no other user may stand for.
+    by_id: bool,
 }
 
 /// Which user a request was found to mean.
@@ -42,34 +49,47 @@ impl Gathered {
     /// Room for about so many requests.
     #[must_use]
     pub fn with_capacity(requests: u64) -> Self {
-        Self { index: KeyIndex::with_capacity(usize::try_from(requests).unwrap_or(usize::MAX)) }
+        let index = KeyIndex::with_capacity(usize::try_from(requests).unwrap_or(usize::MAX));
+        Self { index, again: false }
     }
 
     /// Adds the request at a place of the run.
     pub fn push(&mut self, seq: u64, request: &Request) {
-        let entry =
-            Entry { seq, line: request.line, seen: Seen::Nobody, action: request.action, ambiguous: false };
-        self.index.push(&request.user.key(), entry);
+        self.add(seq, request.line, request.action, &request.user.key(), false);
+    }
+
+    /// Adds a job whose user is known since an earlier resolve: found by its id, not by what the file said, which may be
+    /// somebody else's address by now. One that had no id is found by its address.
+    pub fn push_known(&mut self, job: &Remaining) {
+        self.again = true;
+        self.add(job.seq, job.line, job.action, &job.user.key(), !job.user.id.is_empty());
+    }
+
+    fn add(&mut self, seq: u64, line: u64, action: Action, key: &str, by_id: bool) {
+        let entry = Entry { seq, line, seen: Seen::Nobody, action, ambiguous: false, by_id };
+        self.index.push(key, entry);
     }
 
     /// All requests are here.
     #[must_use]
     pub fn complete(mut self) -> Matcher {
         self.index.sort(|entry| entry.seq);
-        Matcher { open: self.index.len() as u64, index: self.index, first_of: HashMap::new() }
+        let open = self.index.len() as u64;
+        Matcher { open, index: self.index, first_of: HashMap::new(), again: self.again }
     }
 }
 
 /// Finds the requests that mean a user, by id (exactly) and by address (without case).
 ///
 /// Of the requests that mean one user, the first in the file decides; another with the same action is its duplicate, another
-/// with a different action contradicts it and is rejected.
+/// with a different action contradicts it and is rejected. Of users that were told apart before, each is judged by itself.
 #[derive(Debug)]
 pub struct Matcher {
     index: KeyIndex<Entry>,
     /// The request that decides for a user.
     first_of: HashMap<u64, (u32, u32)>,
     open: u64,
+    again: bool,
 }
 
 /// One request within a [`Matcher`].
@@ -102,6 +122,12 @@ impl Matcher {
         let mut open: Vec<Place> = open.map(Place).collect();
         open.sort_unstable_by_key(|place| self.index.value(place.0).seq);
         open
+    }
+
+    /// Whether this is another user than the one whose id is asked for.
+    #[must_use]
+    pub fn is_another(&self, place: Place, user: &ResolvedUser) -> bool {
+        self.index.value(place.0).by_id && self.index.key(place.0) != user.id
     }
 
     /// The user that a request names; `None` where lower case made the address too long to be one.
@@ -189,7 +215,7 @@ impl Matcher {
                 self.open -= 1;
             }
             entry.seen = identity;
-            let resolution = if place == first {
+            let resolution = if place == first || (self.again && !again) {
                 judge(user.clone(), entry.action)
             } else if again {
                 continue;

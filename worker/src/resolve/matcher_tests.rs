@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use usher_shared::{Action, Outcome, Request, ResolvedUser, Status, UserState, store::Resolution};
+use usher_shared::{
+    Action, Outcome, Request, ResolvedUser, Status, UserState,
+    store::{Remaining, Resolution},
+};
 
 use super::{Gathered, Matcher};
 use crate::resolve::policy::not_found;
@@ -53,6 +56,48 @@ fn ids_match_exactly_and_addresses_without_case() {
     assert_eq!(found[&0], Resolution::Change(users[0].clone()));
     assert_eq!(found[&1], Resolution::Change(users[1].clone()));
     assert_eq!((found.len(), matcher.open()), (2, 2));
+}
+
+/// The jobs of a run that stood still, by the users that they were resolved to.
+fn known(users: &[ResolvedUser]) -> Matcher {
+    let mut gathered = Gathered::with_capacity(users.len() as u64);
+    for (seq, user) in (0..).zip(users) {
+        let user = user.clone();
+        let job = Remaining { seq, line: seq + 1, action: OFF, user, may_have_applied: false };
+        gathered.push_known(&job);
+    }
+    gathered.complete()
+}
+
+#[test]
+fn a_known_user_is_found_by_its_id_and_never_by_an_address_that_is_somebody_else_s_by_now() {
+    let active = Status::Active;
+    let mut matcher =
+        known(&[user("u1", "ann@x.example", active), user("", "New@x.example", Status::Pending)]);
+    let heir = user("u9", "ann@x.example", active);
+    let renamed = user("u1", "ann.lee@x.example", active);
+    let joined = user("u2", "new@x.example", active);
+    assert_eq!(see_all(&mut matcher, std::slice::from_ref(&heir)), BTreeMap::new());
+    let found = see_all(&mut matcher, &[renamed.clone(), joined.clone()]);
+    assert_eq!(
+        found,
+        BTreeMap::from([(0, Resolution::Change(renamed.clone())), (1, Resolution::Change(joined))])
+    );
+    assert_eq!(matcher.open(), 0);
+
+    let matcher = known(&[user("u1", "ann@x.example", active), user("", "new@x.example", Status::Pending)]);
+    let places = matcher.open_places();
+    assert_eq!(matcher.user(places[0]).unwrap().as_str(), "u1");
+    assert!(matcher.is_another(places[0], &heir) && !matcher.is_another(places[0], &renamed));
+    assert!(!matcher.is_another(places[1], &heir), "it had no id to be told by");
+}
+
+#[test]
+fn two_known_users_that_turn_out_to_be_one_are_judged_each_by_itself() {
+    let one = user("u1", "ann@x.example", Status::Active);
+    let mut matcher = known(&[one.clone(), user("", "ann@x.example", Status::Pending)]);
+    let found = see_all(&mut matcher, &[one.clone(), one.clone()]);
+    assert_eq!(found, BTreeMap::from([(0, Resolution::Change(one.clone())), (1, Resolution::Change(one))]));
 }
 
 #[test]

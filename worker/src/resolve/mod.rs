@@ -1,6 +1,7 @@
 //! Before the first change, every request of a run becomes a user as the vendor knows it: by the paged listing, or by a
-//! look-up each where that is fewer calls. What can't be resolved is not changed.
+//! look-up each where that is fewer calls. What can't be resolved is not changed. A run that stood still is resolved again.
 
+mod again;
 mod asker;
 mod driver;
 mod gate;

@@ -47,6 +47,11 @@ pub(crate) fn not_found() -> Resolution {
     settled(Outcome::NotFound, "not_found", "the account has no such user".to_owned(), None)
 }
 
+/// A user that was there when the run was resolved first.
+pub(super) fn gone() -> Resolution {
+    settled(Outcome::NotFound, "not_found", "the account has no such user any more".to_owned(), None)
+}
+
 /// A resolution that is an outcome.
 pub(crate) fn settled(
     outcome: Outcome,

@@ -6,7 +6,6 @@
     reason = "a part of test files, each of which uses some of it"
 )]
 
-pub mod memory_store;
 pub mod vendor;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -18,7 +17,7 @@ use usher_shared::{
 };
 use usher_worker::{AccountSetup, Engine, EngineConfig, RunEnd, boot_clock::BootClock};
 
-pub use memory_store::MemoryStore;
+pub use usher_shared::store::memory::MemoryStore;
 pub use vendor::{Step, Vendor};
 
 /// Tokio's time, virtual in these tests, as wall clock and boot clock.
@@ -128,7 +127,7 @@ pub fn config(store: Arc<dyn Store>, clock: TokioClock, vendors: &[(&str, &Arc<V
 /// A memory store and a configuration for one account, in virtual time.
 pub fn one(vendor: &Arc<Vendor>) -> (Arc<MemoryStore>, EngineConfig) {
     let clock = TokioClock::new();
-    let store = Arc::new(MemoryStore::new(clock));
+    let store = Arc::new(MemoryStore::new(Arc::new(clock)));
     (Arc::clone(&store), config(store, clock, &[("zoom-main", vendor)]))
 }
 

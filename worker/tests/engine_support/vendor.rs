@@ -67,6 +67,12 @@ pub struct Seen {
     pub calls: HashMap<String, usize>,
     pub starts: Vec<Instant>,
     pub looks: Vec<String>,
+    /// Pages of the listing that were read.
+    pub pages: usize,
+    /// Users that have become admins.
+    pub admins: HashSet<String>,
+    /// Users that were deleted.
+    pub gone: HashSet<String>,
     pub in_flight: HashSet<String>,
     pub most_in_flight: usize,
     pub met_on_one_user: bool,
@@ -107,13 +113,23 @@ impl Vendor {
         self.begun.subscribe().wait_for(|begun| *begun >= calls).await.unwrap();
     }
 
-    fn user(&self, name: &str) -> ResolvedUser {
-        let status = self.seen.lock().unwrap().status.get(name).copied().unwrap_or(Status::Active);
-        ResolvedUser {
+    /// Changes what the vendor knows, as somebody does beside usher.
+    pub fn change(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.seen.lock().unwrap());
+    }
+
+    fn user(&self, name: &str) -> Option<ResolvedUser> {
+        let seen = self.seen.lock().unwrap();
+        if seen.gone.contains(name) {
+            return None;
+        }
+        let status = seen.status.get(name).copied().unwrap_or(Status::Active);
+        let role = seen.admins.contains(name).then(|| "admin".to_owned());
+        Some(ResolvedUser {
             id: name.into(),
             email: Some(name.into()),
-            before: UserState { status, license: None, role: None, groups: vec![] },
-        }
+            before: UserState { status, license: None, role, groups: vec![] },
+        })
     }
 
     fn set(&self, user: &ResolvedUser, action: Action) -> Verdict {
@@ -154,7 +170,8 @@ impl Provider for Vendor {
     }
 
     fn protected_role(&self, user: &ResolvedUser) -> Option<&'static str> {
-        user.id.starts_with("admin").then_some("admin")
+        let admin = user.id.starts_with("admin") || user.before.role.is_some();
+        admin.then_some("admin")
     }
 
     fn blocked(&self, _: &ResolvedUser, _: Action) -> Option<(&'static str, &'static str)> {
@@ -199,11 +216,12 @@ impl Provider for Vendor {
 
     async fn look_up(&self, user: &UserRef) -> Result<Option<ResolvedUser>, Reply> {
         self.seen.lock().unwrap().looks.push(user.as_str().to_owned());
-        Ok((!user.as_str().starts_with("nobody")).then(|| self.user(user.as_str())))
+        Ok(self.user(user.as_str()).filter(|_| !user.as_str().starts_with("nobody")))
     }
 
     async fn list(&self, _: &Cursor) -> Result<Page, Reply> {
-        let users = super::users(self.listed).iter().map(|name| self.user(name)).collect();
+        self.seen.lock().unwrap().pages += 1;
+        let users = super::users(self.listed).iter().filter_map(|name| self.user(name)).collect();
         Ok(Page { users, next: None, total: Some(self.listed as u64) })
     }
 

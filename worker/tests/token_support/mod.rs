@@ -9,10 +9,7 @@
 use std::{
     fmt::{self, Write as _},
     io::Write as _,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use tempfile::{NamedTempFile, TempDir};
@@ -21,6 +18,7 @@ use tracing::{
     field::{Field, Visit},
     span,
 };
+use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
     AccountName, Clock, SystemClock, UserRef, Verdict, WorkerId,
     config::{SecretSource, Value, ZoomConfig, ZoomPlan},
@@ -115,13 +113,13 @@ pub async fn call(worker: &ZoomProvider, user: &UserRef) -> u32 {
 
 /// A store that each worker opens for itself.
 pub enum Place {
-    Redis(Redis),
+    Redis(RedisServer),
     Sqlite(TempDir, Arc<dyn Clock>),
 }
 
 impl Place {
-    pub async fn redis() -> Self {
-        Self::Redis(Redis::start().await)
+    pub fn redis() -> Self {
+        Self::Redis(RedisServer::start(Durability::Memory, &[]))
     }
 
     pub fn sqlite(clock: Arc<dyn Clock>) -> Self {
@@ -130,7 +128,7 @@ impl Place {
 
     pub async fn open(&self) -> SharedStore {
         match self {
-            Self::Redis(redis) => Arc::new(RedisStore::connect(&redis.url, None).await.unwrap()),
+            Self::Redis(redis) => Arc::new(RedisStore::connect(&redis.url(), None).await.unwrap()),
             Self::Sqlite(dir, clock) => {
                 Arc::new(SqliteStore::open(&dir.path().join("usher.db"), clock.clone()).unwrap())
             }
@@ -138,52 +136,9 @@ impl Place {
     }
 }
 
-/// A redis-server on a free port, gone with this value.
-pub struct Redis {
-    process: Child,
-    pub url: String,
-    dir: TempDir,
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Redis {
-    pub async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { process, url: format!("redis://127.0.0.1:{port}"), dir };
-        for _ in 0..400 {
-            if RedisStore::connect(&server.url, None).await.is_ok() {
-                return server;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("redis-server did not answer at {}", server.url);
-    }
-
-    pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
-        redis::Client::open(self.url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
-    }
-
-    pub fn dir(&self) -> PathBuf {
-        self.dir.path().to_owned()
-    }
+/// A connection to a test's Redis.
+pub async fn connection(redis: &RedisServer) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 /// Keeps whatever is logged by this thread, at any level.

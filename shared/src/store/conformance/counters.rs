@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Action, Hold, HoldReason, JobReport, Outcome, Priority, RunId, RunPhase, RunStatus, Timestamp, Verdict,
-    store::{CHUNK, Lease, LeaseAsk, LeasedJob, SharedStore, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, LeasedJob, Resolution, STANDS_STILL, SharedStore, StoreError},
 };
 
 /// Set to a seed that a failed test printed, this repeats it.
@@ -85,10 +85,11 @@ impl Workers<'_> {
             0..40 => self.lease().await,
             40..65 => self.finish().await,
             65..72 => self.renew().await,
-            72..82 => {
+            72..81 => {
                 let seconds = self.random.random_range(0..8);
                 self.steps.pass(Duration::from_secs(seconds)).await;
             }
+            81 => self.stand_still(&run).await,
             82..85 => allowed(store.admit(&run).await),
             85..91 => {
                 let limit = self.random.random_range(1..9);
@@ -114,6 +115,31 @@ impl Workers<'_> {
                 store.hold(&account(), &hold).await.unwrap();
             }
             _ => drop(store.release(&account()).await.unwrap()),
+        }
+    }
+
+    /// Now and then nobody works for more than an hour; then a steward comes, and perhaps dies on the way.
+    async fn stand_still(&mut self, run: &RunId) {
+        if self.random.random_bool(0.3) {
+            self.steps.pass(STANDS_STILL + Duration::from_secs(1)).await;
+        }
+        let Some(steward) = self.steps.steward(run, "w1", Duration::from_secs(5)).await else { return };
+        let mut remaining = self.steps.store.remaining(run, 0, CHUNK).await.unwrap();
+        remaining.truncate(self.random.random_range(0..=remaining.len()));
+        let mut resolved = Vec::new();
+        for job in remaining {
+            let settled = Resolution::Settled {
+                outcome: Outcome::Protected,
+                code: None,
+                message: None,
+                user: self.random.random_bool(0.5).then(|| job.user.clone()),
+            };
+            let gone = self.random.random_bool(0.1);
+            resolved.push((job.seq, if gone { settled } else { Resolution::Change(job.user) }));
+        }
+        self.steps.resolve(&steward, &resolved).await;
+        if self.random.random_bool(0.8) {
+            self.steps.finish_resolving(steward).await;
         }
     }
 
@@ -145,10 +171,8 @@ impl Workers<'_> {
         self.held.retain(|held| held.lapses_at > now || self.random.random_bool(0.5));
         for lease in leased.leases {
             let run = &before[&lease.run];
-            assert!(
-                !run.paused && !run.cancelled && run.phase == RunPhase::Admitted,
-                "not to be leased: {run:?}"
-            );
+            let goes_on = !run.paused && !run.cancelled && run.stood_still(now).is_none();
+            assert!(goes_on && run.phase == RunPhase::Admitted, "not to be leased: {run:?}");
             for job in lease.jobs.iter() {
                 self.check_granted(&lease, job, &before).await;
             }
@@ -170,8 +194,12 @@ impl Workers<'_> {
         for newer in runs.values().filter(|run| run.admission > admission && !run.cancelled) {
             let promoted = newer.counters.total - newer.counters.pending;
             let claims = self.steps.store.requests(&newer.run.id, 0, promoted as usize).await.unwrap();
-            let claimed =
-                claims.iter().any(|(_, request)| super::samples::resolved(&request.user).key() == user);
+            // Who was settled when the run was resolved again is no longer claimed.
+            let rows = self.steps.outcomes(&newer.run.id).await;
+            let settled = |seq| rows.iter().any(|row| row.seq == seq && row.outcome == Outcome::Protected);
+            let claimed = claims.iter().any(|(seq, request)| {
+                super::samples::resolved(&request.user).key() == user && !settled(*seq)
+            });
             assert!(!claimed, "{} decides about {user}, not {lease:?}", newer.run.id);
         }
         let rows = self.steps.store.outcomes(&lease.run, job.seq, 1).await.unwrap();
@@ -252,7 +280,10 @@ impl Workers<'_> {
                 continue;
             }
             self.steps.store.resume(run).await.unwrap();
-            self.steps.promote_all(run).await;
+            self.steps.go_on(run).await;
+            if !self.steps.status(run).await.phase.is_over() {
+                self.steps.promote_all(run).await;
+            }
         }
         self.steps.work_to_the_end("w3").await;
         for run in &self.runs {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Action, Attempt, JobReport, Outcome, OutcomeRow, RunPhase, RunState, SnoozeReason, Then, Verdict,
-    store::LeaseAsk,
+    store::{LeaseAsk, StoreError},
 };
 
 pub async fn an_outcome_is_kept_to_the_letter(fixture: &impl Fixture) {
@@ -271,4 +271,63 @@ pub async fn a_job_that_was_handed_back_has_no_attempt(fixture: &impl Fixture) {
     assert_eq!((effort.attempts, effort.calls, effort.retries, effort.lost), (0, 0, 0, 0));
     assert_eq!((effort.first_attempt_at, effort.last_attempt_at), (None, None));
     assert_eq!(steps.store.attempts(&run, 0).await.unwrap(), []);
+}
+
+/// Not even what it says of its own jobs: such a worker is not to be believed.
+pub async fn a_report_beyond_the_lease_or_given_twice_writes_nothing(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(2)).await;
+    for seqs in [[0, 1], [0, 0]] {
+        let lease = steps.lease_one("w1").await;
+        let reports = seqs.map(|seq| finished(seq, None, Outcome::Applied)).to_vec();
+        let ttl = lease.ttl;
+        assert_refused!(steps.store.finish(lease, reports).await, StoreError::LeaseLapsed(_));
+        assert_eq!(steps.outcomes(&run).await, []);
+        steps.pass(ttl).await;
+    }
+    assert_eq!(steps.lease(&LeaseAsk { idle: true, ..ask("w1") }).await.leases[0].jobs[0].deaths, 2);
+}
+
+pub async fn a_retry_spends_an_attempt_even_where_none_was_recorded(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(1)).await;
+    for number in 1..=3 {
+        let lease = steps.lease_one("w1").await;
+        assert_eq!((lease.jobs[0].attempt, lease.jobs[0].first_attempt_at), (number, None));
+        let report = JobReport { then: Then::Retry { at: steps.now() }, ..returned(0, steps.now()) };
+        steps.finish(lease, vec![report]).await;
+    }
+    let effort = steps.status(&run).await.effort;
+    assert_eq!((effort.retries, effort.attempts), (3, 0));
+    steps.apply(steps.lease_one("w1").await).await;
+    let row = steps.only_outcome(&run).await;
+    assert_eq!((row.attempts, row.first_attempt_at), (1, Some(steps.now())));
+}
+
+/// Also where it made no call; but what the store ended by itself was nobody's doing.
+pub async fn whoever_ended_a_job_is_named(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(2)).await;
+    let mut leased = steps.lease(&LeaseAsk { leases: 2, ..ask("w1") }).await;
+    steps.finish(leased.leases.remove(0), vec![finished(0, None, Outcome::Drifted)]).await;
+    steps.cancel(&run, 0).await;
+    let tried = attempt(steps.now(), &worker("w1"), Verdict::Transient);
+    steps.finish(leased.leases.remove(0), vec![retried(1, tried, steps.now())]).await;
+    let rows = steps.outcomes(&run).await;
+    let ends: Vec<_> = rows.iter().map(|row| (row.outcome, row.worker.clone())).collect();
+    assert_eq!(ends, [(Outcome::Drifted, Some(worker("w1"))), (Outcome::Cancelled, None)]);
+    assert!(rows[1].message.is_some(), "people are told why");
+}
+
+/// Workers' clocks differ: the first is the first in the ledger, the last the last.
+pub async fn an_outcome_s_times_are_those_of_the_first_and_the_last_attempt_listed(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(1)).await;
+    steps.pass(Duration::from_secs(60)).await;
+    let ahead = steps.now().after(Duration::from_secs(30));
+    let tried = attempt(ahead, &worker("ahead"), Verdict::Transient);
+    steps.finish(steps.lease_one("ahead").await, vec![retried(0, tried, steps.now())]).await;
+    steps.apply(steps.lease_one("w1").await).await;
+    let row = steps.only_outcome(&run).await;
+    assert_eq!((row.first_attempt_at, row.last_attempt_at), (Some(ahead), Some(steps.now())));
 }

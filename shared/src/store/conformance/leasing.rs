@@ -250,3 +250,26 @@ pub async fn two_workers_that_lease_at_once_share_the_jobs(fixture: &impl Fixtur
     assert_eq!(seen.len(), 40);
     assert_eq!(steps.status(&run).await.phase, RunPhase::Finished);
 }
+
+/// A job that was passed over for its action is before one that came back, if the file says so.
+pub async fn what_came_back_is_leased_in_file_order(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let mut submission = Submission::of_size(3);
+    submission.requests[1].action = Action::Activate;
+    steps.queue(&submission).await;
+    let mut leased = steps.lease(&LeaseAsk { batch: 2, ..ask("w1") }).await;
+    assert_eq!(seqs(&leased), [[0, 2]]);
+    steps.finish(leased.leases.remove(0), Vec::new()).await;
+    assert_eq!(seqs(&steps.lease(&LeaseAsk { leases: 3, ..ask("w1") }).await), [[0], [1], [2]]);
+}
+
+/// However many of another action stand between.
+pub async fn a_lease_is_filled_with_what_stands_behind_another_action(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let mut submission = Submission::of_size(6);
+    for n in 1..5 {
+        submission.requests[n].action = Action::Activate;
+    }
+    steps.queue(&submission).await;
+    assert_eq!(seqs(&steps.lease(&LeaseAsk { batch: 2, ..ask("w1") }).await), [[0, 5]]);
+}

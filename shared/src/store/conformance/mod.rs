@@ -34,6 +34,7 @@ pub mod resolving;
 mod samples;
 pub mod seeing;
 pub mod sharing;
+pub mod standing_still;
 pub mod steering;
 mod steps;
 pub mod submitting;

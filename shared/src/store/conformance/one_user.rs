@@ -190,20 +190,36 @@ pub async fn a_paused_older_job_is_superseded_when_it_goes_on(fixture: &impl Fix
     is_superseded(&steps, &old, &new).await;
 }
 
-/// The admission decides, not when a run was submitted or which of the two entered the queue first.
-pub async fn the_later_admission_is_the_newer_run(fixture: &impl Fixture) {
+/// The seal decides, not which of the two was resolved, admitted or put into the queue first: a large run takes longer to
+/// resolve than the urgent one that was submitted after it.
+pub async fn the_later_sealed_is_the_newer_run(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
-    let admitted_last = steps.submit(&older()).await;
+    let old = steps.submit(&older()).await;
     steps.pass(Duration::from_secs(60)).await;
-    let admitted_first = steps.submit(&newer()).await;
-    steps.resolve_all(&admitted_last).await;
-    steps.resolve_all(&admitted_first).await;
-    steps.admit(&admitted_first).await;
-    steps.admit(&admitted_last).await;
-    steps.promote_all(&admitted_last).await;
-    steps.promote_all(&admitted_first).await;
-    assert_eq!(steps.work_to_the_end("w1").await, [(admitted_last.clone(), 0)]);
-    is_superseded(&steps, &admitted_first, &admitted_last).await;
+    let new = steps.submit(&newer()).await;
+    steps.resolve_all(&new).await;
+    steps.resolve_all(&old).await;
+    steps.admit(&new).await;
+    steps.admit(&old).await;
+    steps.promote_all(&new).await;
+    steps.promote_all(&old).await;
+    assert_eq!(steps.work_to_the_end("w1").await, [(new.clone(), 0)]);
+    is_superseded(&steps, &old, &new).await;
+}
+
+/// The newer run is over before the older one, which took longer to resolve, begins.
+pub async fn an_older_run_that_is_admitted_late_undoes_nothing(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let old = steps.submit(&older()).await;
+    steps.pass(Duration::from_secs(60)).await;
+    let new = steps.queue(&newer()).await;
+    steps.apply(steps.lease_soon("w1").await).await;
+    assert_eq!(steps.status(&new).await.phase, RunPhase::Finished);
+    steps.resolve_all(&old).await;
+    steps.admit(&old).await;
+    steps.promote_all(&old).await;
+    assert_eq!(steps.work_to_the_end("w1").await, []);
+    is_superseded(&steps, &old, &new).await;
 }
 
 /// The queue of the older run is filled only after the newer one is done.

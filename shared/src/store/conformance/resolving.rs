@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Outcome, RunPhase, RunState,
-    store::{CHUNK, Resolution, StoreError},
+    store::{CHUNK, Resolution, Steward, StoreError},
 };
 
 const TTL: Duration = Duration::from_secs(30);
@@ -240,7 +240,7 @@ pub async fn nothing_is_leased_before_it_is_promoted(fixture: &impl Fixture) {
     steps.lease_nothing("w2").await;
 }
 
-pub async fn admission_numbers_grow_and_stay(fixture: &impl Fixture) {
+pub async fn numbers_are_given_in_the_order_of_the_seals_and_stay(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let mut runs = Vec::new();
     for _ in 0..3 {
@@ -248,15 +248,15 @@ pub async fn admission_numbers_grow_and_stay(fixture: &impl Fixture) {
         steps.resolve_all(&run).await;
         runs.push(run);
     }
-    // Admitted in another order than submitted: the number is the order of admission.
+    // Admitted in another order than sealed.
     let third = steps.admit(&runs[2]).await;
     let first = steps.admit(&runs[0]).await;
-    assert!(first > third, "{first} after {third}");
+    assert!(first < third, "{first} before {third}");
     assert_eq!(steps.admit(&runs[2]).await, third);
     steps.promote_all(&runs[2]).await;
     assert_eq!(steps.admit(&runs[2]).await, third);
     let second = steps.admit(&runs[1]).await;
-    assert!(second > first, "{second} after {first}");
+    assert!(first < second && second < third, "{first}, {second}, {third}");
     assert_eq!(steps.status(&runs[0]).await.admission, Some(first));
     assert_eq!(steps.status(&runs[1]).await.phase, RunPhase::Admitted);
 }
@@ -286,4 +286,55 @@ pub async fn promotion_goes_in_chunks_and_says_what_is_pending(fixture: &impl Fi
     let counters = steps.status(&run).await.counters;
     assert_eq!((counters.pending, counters.queued, counters.finished), (0, 6, 1));
     assert_eq!(steps.work_to_the_end("w1").await.len(), 6);
+}
+
+/// Its reply was lost; the steward asks again.
+pub async fn a_resolve_that_was_finished_is_finished_when_asked_again(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(1)).await;
+    let steward = steps.take_steward(&run).await;
+    let again = Steward { run: run.clone(), token: steward.token, worker: steward.worker.clone() };
+    let stranger = Steward { run: run.clone(), token: steward.token + 1, worker: worker("w9") };
+    steps.resolve(&steward, &[(0, change("user0@corp.example"))]).await;
+    steps.finish_resolving(steward).await;
+    steps.finish_resolving(again).await;
+    assert_refused!(steps.store.finish_resolving(stranger).await, StoreError::LeaseLapsed(_));
+}
+
+pub async fn a_place_without_a_request_is_not_resolved(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(1)).await;
+    let steward = steps.take_steward(&run).await;
+    let beyond = [(0, change("user0@corp.example")), (7, change("user7@corp.example"))];
+    assert_refused!(steps.store.resolve(&steward, &beyond).await, StoreError::WrongPhase { .. });
+    assert_refused!(steps.store.finish_resolving(steward).await, StoreError::WrongPhase { .. });
+}
+
+pub async fn an_admission_is_told_again_while_the_run_is_being_cancelled(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(2)).await;
+    steps.resolve_all(&run).await;
+    let number = steps.admit(&run).await;
+    assert_eq!(steps.cancel(&run, 1).await, 1);
+    assert_eq!(steps.admit(&run).await, number);
+}
+
+pub async fn a_run_of_duplicates_alone_is_over_once_admitted(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(1)).await;
+    steps.resolve_except(&run, &BTreeMap::from([(0, Resolution::Duplicate { of_line: 1 })])).await;
+    steps.admit(&run).await;
+    let status = steps.status(&run).await;
+    assert_eq!((status.phase, status.counters.total), (RunPhase::Finished, 0));
+}
+
+pub async fn promotion_and_cancel_count_jobs_and_no_duplicates(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of_size(6)).await;
+    let duplicate = || Resolution::Duplicate { of_line: 1 };
+    steps.resolve_except(&run, &BTreeMap::from([(1, duplicate()), (2, duplicate())])).await;
+    steps.admit(&run).await;
+    assert_eq!(steps.promote(&run, 2).await, 2);
+    assert_eq!(steps.status(&run).await.counters.queued, 2);
+    assert_eq!(steps.cancel(&run, 3).await, 1);
 }

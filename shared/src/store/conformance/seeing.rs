@@ -224,3 +224,17 @@ pub async fn another_handle_sees_the_same(fixture: &impl Fixture) {
     second.finish(lease, vec![report]).await.unwrap();
     assert_eq!(steps.status(&run).await.counters.finished, 2);
 }
+
+/// The urgent run is resolved first, too.
+pub async fn unfinished_runs_that_are_not_admitted_come_by_priority(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let mut runs = Vec::new();
+    for priority in [Priority::Bulk, Priority::Normal, Priority::Urgent, Priority::Normal] {
+        let name = format!("user-{}", runs.len());
+        runs.push(steps.submit(&Submission::of(&[&name]).priority(priority)).await);
+        steps.pass(Duration::from_secs(1)).await;
+    }
+    steps.store.set_priority(&runs[0], Priority::Urgent).await.unwrap();
+    let expected = [0, 2, 1, 3].map(|n: usize| runs[n].clone());
+    assert_eq!(ids(steps.store.unfinished(&account()).await.unwrap()), expected);
+}

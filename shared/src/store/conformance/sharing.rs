@@ -215,3 +215,29 @@ pub async fn who_asks_for_urgent_jobs_alone_does_not_wait_for_others_that_run_al
     let leased = steps.lease(&LeaseAsk { account: account(), idle: true, ..ask("w1") }).await;
     assert_eq!(leased.leases.len(), 1);
 }
+
+/// What bulk was leased while nothing urgent was there counts as its share.
+pub async fn others_that_were_leased_uncontested_have_had_their_share(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    flood(&steps, "bulk", 20, Priority::Bulk).await;
+    flood(&steps, "urgent", SHARE_OF_OTHERS as usize - 1, Priority::Urgent).await;
+    lease_many(&steps, SHARE_OF_OTHERS as usize + 3, 1).await;
+    let urgent = flood(&steps, "more", 1, Priority::Urgent).await;
+    assert_eq!(steps.lease_one("w2").await.run, urgent);
+}
+
+/// A flood of urgent work leaves its share to a job that must run alone, too: it is not put off for ever.
+pub async fn what_must_run_alone_has_a_share_as_well(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let kills = flood(&steps, "kills", 1, Priority::Bulk).await;
+    for _ in 0..2 {
+        let lease = steps.lease_one("w1").await;
+        steps.pass(lease.ttl).await;
+    }
+    flood(&steps, "urgent", 40, Priority::Urgent).await;
+    let mut given = Vec::new();
+    for _ in 0..SHARE_OF_OTHERS {
+        given.push(steps.lease(&LeaseAsk { idle: true, ..ask("idle") }).await.leases.remove(0).run);
+    }
+    assert_eq!(given.iter().position(|run| *run == kills), Some(SHARE_OF_OTHERS as usize - 1));
+}

@@ -321,3 +321,23 @@ pub async fn a_hold_keeps_what_comes_later_too(fixture: &impl Fixture) {
     steps.lease_nothing("w1").await;
     assert_eq!(steps.cancel(&run, 10).await, 0);
 }
+
+/// Nobody empties its hands for a job that must run alone while the account stands still.
+pub async fn a_hold_is_all_that_is_told_of_a_held_account(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    steps.queue(&Submission::of_size(2)).await;
+    for _ in 0..2 {
+        steps.lease_one("w1").await;
+        steps.pass(TTL).await;
+    }
+    let lease = steps.lease_one("w1").await;
+    let later = steps.now().after(Duration::from_secs(9));
+    let seq = lease.jobs[0].seq;
+    steps.finish(lease, vec![returned(seq, later)]).await;
+    let before = steps.lease_nothing("w1").await;
+    assert_eq!((before.alone_waiting, before.next_due), (1, Some(later)));
+    let hold = hold(&steps, None);
+    steps.store.hold(&account(), &hold).await.unwrap();
+    let held = steps.lease_nothing("w1").await;
+    assert_eq!((held.alone_waiting, held.next_due, held.hold), (0, None, Some(hold)));
+}

@@ -17,8 +17,8 @@ use crate::{
     Action, Clock, JobReport, ManualClock, NewRun, Outcome, OutcomeRow, Request, RunId, RunStatus, Timestamp,
     Verdict,
     store::{
-        CHUNK, Idempotency, Lease, LeaseAsk, Leased, LeasedJob, Resolution, Seal, Sealed, SharedStore,
-        Steward,
+        CHUNK, Idempotency, Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Seal, Sealed,
+        SharedStore, Steward,
     },
 };
 
@@ -188,6 +188,30 @@ impl<'f> Steps<'f> {
         self.check_counters().await;
     }
 
+    /// Resolves a run that stood still again: each remaining job to what `now_is` says of it.
+    pub(super) async fn resolve_again(&self, run: &RunId, now_is: impl Fn(&Remaining) -> Resolution) {
+        let steward = self.take_steward(run).await;
+        let mut from_seq = 0;
+        loop {
+            let page = self.store.remaining(run, from_seq, CHUNK).await.unwrap();
+            let Some(last) = page.last() else { break };
+            from_seq = last.seq + 1;
+            let resolutions: Vec<_> = page.iter().map(|job| (job.seq, now_is(job))).collect();
+            self.resolve(&steward, &resolutions).await;
+        }
+        self.finish_resolving(steward).await;
+    }
+
+    /// Lets a run that stood still go on as its steward does, its users as they were.
+    pub(super) async fn go_on(&self, run: &RunId) {
+        let status = self.status(run).await;
+        if status.stood_still(self.now()).is_some() && !status.paused && !status.cancelled {
+            // What lapsed is in the queue again, so that nothing is in flight.
+            self.lease(&LeaseAsk { leases: 0, ..ask("resolver") }).await;
+            self.resolve_again(run, |job| Resolution::Change(job.user.clone())).await;
+        }
+    }
+
     pub(super) async fn admit(&self, run: &RunId) -> u64 {
         let number = self.store.admit(run).await.unwrap();
         self.check_counters().await;
@@ -309,6 +333,9 @@ impl<'f> Steps<'f> {
             unfinished.retain(|status| ask.only_run.as_ref().is_none_or(|only| *only == status.run.id));
             if unfinished.is_empty() {
                 return worked;
+            }
+            for run in &unfinished {
+                self.go_on(&run.run.id).await;
             }
             if leased.leases.is_empty() {
                 let wait = leased.next_due.map_or(Duration::ZERO, |due| due.since(self.now()));

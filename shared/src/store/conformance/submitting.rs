@@ -327,3 +327,27 @@ pub async fn a_run_of_several_chunks_is_sealed_and_worked_whole(fixture: &impl F
     }
     assert_eq!(steps.status(&run).await.phase, RunPhase::Finished);
 }
+
+/// As after a lost reply: the producer learns which run has its content, also once its draft is gone.
+pub async fn a_seal_told_again_after_its_draft_was_replaced_names_the_run_again(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let submission = Submission::of_size(2).keyed("k", "d", true);
+    let first = steps.submit(&submission).await;
+    let (draft, seal) = steps.draft(&submission).await;
+    for _ in 0..2 {
+        assert_eq!(steps.seal(&draft, &seal).await, Sealed::Existing(first.clone()));
+    }
+}
+
+pub async fn a_wrong_count_is_refused_before_the_key_is_looked_at(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let submission = Submission::of_size(2).keyed("k", "d", true);
+    let first = steps.submit(&submission).await;
+    let (draft, seal) = steps.draft(&submission).await;
+    let wrong = Seal { total: 3, ..seal.clone() };
+    assert_refused!(steps.store.seal(&draft, &wrong).await, StoreError::Incomplete { .. });
+    let nothing = Seal { total: 0, ..seal.clone() };
+    assert_refused!(steps.store.seal(&draft, &nothing).await, StoreError::WrongPhase { .. });
+    assert_eq!(steps.seal(&draft, &seal).await, Sealed::Existing(first.clone()));
+    assert_refused!(steps.store.seal(&first, &wrong).await, StoreError::WrongPhase { .. });
+}

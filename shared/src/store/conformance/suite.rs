@@ -45,6 +45,8 @@ macro_rules! conformance_suite {
             a_sealed_run_does_not_expire
             a_sealed_run_takes_no_more_requests
             a_run_of_several_chunks_is_sealed_and_worked_whole
+            a_seal_told_again_after_its_draft_was_replaced_names_the_run_again
+            a_wrong_count_is_refused_before_the_key_is_looked_at
         );
         $crate::conformance_suite!(@subject $fixture, resolving:
             one_worker_at_a_time_resolves_a_run
@@ -59,9 +61,39 @@ macro_rules! conformance_suite {
             duplicates_leave_the_total_and_are_listed
             a_duplicate_that_was_resolved_again_is_counted_once
             nothing_is_leased_before_it_is_promoted
-            admission_numbers_grow_and_stay
+            numbers_are_given_in_the_order_of_the_seals_and_stay
             a_run_is_admitted_only_once_it_is_resolved
             promotion_goes_in_chunks_and_says_what_is_pending
+            a_resolve_that_was_finished_is_finished_when_asked_again
+            a_place_without_a_request_is_not_resolved
+            an_admission_is_told_again_while_the_run_is_being_cancelled
+            a_run_of_duplicates_alone_is_over_once_admitted
+            promotion_and_cancel_count_jobs_and_no_duplicates
+        );
+        $crate::conformance_suite!(@subject $fixture, standing_still:
+            a_run_is_leased_for_an_hour_and_not_a_moment_longer
+            a_lease_keeps_a_run_from_standing_still
+            the_status_says_since_when_a_run_stands_still
+            a_paused_run_that_is_resumed_late_is_resolved_again_before_it_goes_on
+            a_run_of_an_account_that_was_held_is_resolved_again_before_it_goes_on
+            a_job_to_run_alone_stands_still_with_its_run
+            a_run_that_stood_still_is_neither_admitted_nor_promoted
+            a_run_that_stood_still_holds_up_no_other
+            a_steward_that_dies_leaves_the_run_standing_and_the_next_begins_anew
+            a_run_that_goes_on_is_not_resolved_again
+            what_is_in_flight_is_waited_for
+            what_remains_is_listed_in_pages
+            a_user_is_renewed_for_the_next_lease
+            what_was_there_before_our_own_doing_stays
+            who_is_settled_leaves_the_queue_wherever_the_job_stands
+            who_is_settled_before_the_queue_is_filled_has_an_outcome_at_promotion
+            the_run_is_over_where_nothing_is_left
+            who_is_settled_decides_about_nobody
+            a_user_that_has_got_an_id_is_claimed_by_it
+            what_is_finished_or_was_settled_before_stays
+            nobody_is_a_duplicate_of_another_once_resolved
+            a_run_that_stood_still_can_be_cancelled_while_it_is_resolved_again
+            file_order_holds_after_a_run_was_resolved_again
         );
         $crate::conformance_suite!(@subject $fixture, leasing:
             a_lease_holds_all_that_is_known_of_its_jobs
@@ -80,6 +112,8 @@ macro_rules! conformance_suite {
             a_batch_takes_two_hundred_jobs
             who_asks_for_one_run_gets_nothing_of_another
             two_workers_that_lease_at_once_share_the_jobs
+            what_came_back_is_leased_in_file_order
+            a_lease_is_filled_with_what_stands_behind_another_action
         );
         $crate::conformance_suite!(@subject $fixture, sharing:
             a_flood_of_urgent_work_leaves_bulk_one_lease_in_ten
@@ -94,6 +128,8 @@ macro_rules! conformance_suite {
             who_asks_for_urgent_jobs_alone_is_given_nothing_else
             who_asks_for_urgent_jobs_alone_hears_when_the_next_comes_due
             who_asks_for_urgent_jobs_alone_does_not_wait_for_others_that_run_alone
+            others_that_were_leased_uncontested_have_had_their_share
+            what_must_run_alone_has_a_share_as_well
         );
         $crate::conformance_suite!(@subject $fixture, waiting:
             a_retry_spends_an_attempt_and_keeps_its_time
@@ -106,6 +142,7 @@ macro_rules! conformance_suite {
             who_waits_in_another_process_notices_a_seal
             who_waits_for_work_notices_a_resume
             waiting_for_work_ends_by_itself
+            the_next_due_time_is_of_jobs_that_the_ask_may_be_given
         );
         $crate::conformance_suite!(@subject $fixture, finishing:
             an_outcome_is_kept_to_the_letter
@@ -118,6 +155,10 @@ macro_rules! conformance_suite {
             an_outcome_counts_the_attempts_that_are_listed
             a_report_on_a_job_of_another_lease_changes_nothing_of_it
             a_job_that_was_handed_back_has_no_attempt
+            a_report_beyond_the_lease_or_given_twice_writes_nothing
+            a_retry_spends_an_attempt_even_where_none_was_recorded
+            whoever_ended_a_job_is_named
+            an_outcome_s_times_are_those_of_the_first_and_the_last_attempt_listed
         );
         $crate::conformance_suite!(@subject $fixture, lapsing:
             a_lease_holds_until_its_time_and_no_longer
@@ -161,7 +202,8 @@ macro_rules! conformance_suite {
             the_newest_run_wins_after_a_lapse
             a_newer_run_that_is_over_still_wins
             a_paused_older_job_is_superseded_when_it_goes_on
-            the_later_admission_is_the_newer_run
+            the_later_sealed_is_the_newer_run
+            an_older_run_that_is_admitted_late_undoes_nothing
             an_older_run_that_enters_the_queue_late_takes_no_claim
             a_held_run_supersedes_nothing
             a_cancelled_run_supersedes_nothing
@@ -194,6 +236,7 @@ macro_rules! conformance_suite {
             a_later_hold_replaces_an_earlier_one
             a_hold_is_of_one_account_alone
             a_hold_keeps_what_comes_later_too
+            a_hold_is_all_that_is_told_of_a_held_account
         );
         $crate::conformance_suite!(@subject $fixture, accounts:
             the_same_user_id_in_two_accounts_is_two_users
@@ -246,6 +289,7 @@ macro_rules! conformance_suite {
             an_outcome_that_was_read_does_not_change
             the_time_is_that_of_the_stores_clock
             another_handle_sees_the_same
+            unfinished_runs_that_are_not_admitted_come_by_priority
         );
         $crate::conformance_suite!(@subject $fixture, counters:
             whatever_is_done_in_whatever_order_every_job_ends_once
@@ -272,6 +316,7 @@ mod tests {
             ("resolving", include_str!("resolving.rs")),
             ("seeing", include_str!("seeing.rs")),
             ("sharing", include_str!("sharing.rs")),
+            ("standing_still", include_str!("standing_still.rs")),
             ("steering", include_str!("steering.rs")),
             ("submitting", include_str!("submitting.rs")),
             ("tokens", include_str!("tokens.rs")),

@@ -181,3 +181,26 @@ pub async fn waiting_for_work_ends_by_itself(fixture: &impl Fixture) {
     let waited = steps.store.wait_for_work(&account, Duration::from_millis(20));
     timeout(NOTICED, waited).await.expect("it never waits much longer than it was told to");
 }
+
+/// Whoever is told a time comes back then: not for a job of a paused run, nor of one that it does not work on.
+pub async fn the_next_due_time_is_of_jobs_that_the_ask_may_be_given(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let start = steps.now();
+    let mut runs = Vec::new();
+    for (name, seconds) in [("a", 10), ("b", 20), ("c", 30)] {
+        let run = steps.queue(&Submission::of(&[name])).await;
+        let lease = steps.lease_one("w1").await;
+        steps.finish(lease, vec![returned(0, start.after(Duration::from_secs(seconds)))]).await;
+        runs.push(run);
+    }
+    let told = async |only_run| {
+        let leased = steps.lease(&LeaseAsk { only_run, ..ask("w1") }).await;
+        leased.next_due.map(|due| due.since(start).as_secs())
+    };
+    assert_eq!(told(None).await, Some(10));
+    assert_eq!(told(Some(runs[2].clone())).await, Some(30));
+    steps.store.pause(&runs[0]).await.unwrap();
+    assert_eq!((told(None).await, told(Some(runs[0].clone())).await), (Some(20), None));
+    steps.store.resume(&runs[0]).await.unwrap();
+    assert_eq!(told(None).await, Some(10));
+}

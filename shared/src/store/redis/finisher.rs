@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Core, record, script, working::may_have_applied};
 use crate::{
-    AccountName, JobReport, Then,
+    AccountName, JobReport, Then, WorkerId,
     store::{CHUNK, Lease, StoreError},
 };
 
@@ -39,20 +39,22 @@ struct JobArguments {
 const PACKED: usize = 3 + 4 + 3 * 8 + 2 * 4;
 
 impl Report {
-    /// Writes the reports down; one for a job that the lease does not hold, or two for one, are a caller's mistake.
+    /// Writes the reports down. The lease gives no right to a job that it does not hold, nor to decide on one twice.
     pub(super) fn of(lease: &Lease, reports: &[JobReport]) -> Result<Self, StoreError> {
         for (i, report) in reports.iter().enumerate() {
             let held = lease.jobs.iter().any(|job| job.seq == report.seq);
             if !held || reports[..i].iter().any(|earlier| earlier.seq == report.seq) {
-                let job = format!("job {}/{}", lease.run, report.seq);
-                return Err(StoreError::Corrupt(job, "it is reported twice, or not of this lease".into()));
+                return Err(StoreError::LeaseLapsed(format!("job {}/{}", lease.run, report.seq)));
             }
         }
         Ok(Self {
             member: member(lease),
             again: false,
             jobs: lease.jobs.len(),
-            arguments: reports.iter().map(JobArguments::of).collect::<Result<_, _>>()?,
+            arguments: reports
+                .iter()
+                .map(|report| JobArguments::of(report, &lease.worker))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -66,7 +68,7 @@ impl Report {
 }
 
 impl JobArguments {
-    fn of(report: &JobReport) -> Result<Self, StoreError> {
+    fn of(report: &JobReport, worker: &WorkerId) -> Result<Self, StoreError> {
         let mut text = String::with_capacity(80);
         let (kind, due) = match &report.then {
             Then::Finish { outcome, code, message } => {
@@ -81,6 +83,10 @@ impl JobArguments {
                 text.push(record::FS);
             }
             record::write_attempt(attempt, &mut text);
+        } else if kind == 0 {
+            text.push(record::FS);
+            text.push(record::FS);
+            record::write_worker(worker, &mut text);
         }
         let seq = u32::try_from(report.seq)
             .map_err(|_| StoreError::Corrupt(format!("job {}", report.seq), "no run is so long".into()))?;

@@ -18,7 +18,11 @@ impl RedisStore {
         let mut index = cmd("HSETNX");
         index.arg(keys::RUNS).arg(run.id.as_str()).arg(run.account.as_str());
         if reply::int(&self.core.plain(&index).await?)? == 0 {
-            return Err(StoreError::IdTaken(run.id.clone()));
+            // Perhaps by this very call, sent again after it came no further: whether the run is there, the script tells.
+            let account = self.core.plain(cmd("HGET").arg(keys::RUNS).arg(run.id.as_str())).await?;
+            if reply::maybe(&account)? != Some(run.account.as_str()) {
+                return Err(StoreError::IdTaken(run.id.clone()));
+            }
         }
         self.core.plain(cmd("SADD").arg(keys::ACCOUNTS).arg(run.account.as_str())).await?;
         let meta = serde_json::to_string(run)
@@ -37,7 +41,8 @@ impl RedisStore {
         requests: &[Request],
     ) -> Result<(), StoreError> {
         let mut first = first_seq;
-        for chunk in requests.chunks(CHUNK) {
+        // Nothing at all is sent, too: it says that the producer is still there.
+        for chunk in requests.chunks(CHUNK).chain(requests.is_empty().then_some(requests)) {
             self.on_run(script::APPEND, run, "nothing can be added to it", |call| {
                 call.arg(first);
                 for request in chunk {
@@ -51,11 +56,17 @@ impl RedisStore {
     }
 
     pub(super) async fn seal_run(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
-        let account = self.account_of(run).await?;
+        let account = match self.account_of(run).await {
+            Err(StoreError::NoSuchRun(_)) => return self.already_replaced(run, seal).await,
+            account => account?,
+        };
         let by_action = serde_json::to_string(&seal.by_action)
             .map_err(|error| StoreError::Corrupt(format!("run {run}"), error.to_string()))?;
         // The list of runs first: a sealed run is never missing from it, and an open one in it is not shown.
-        self.list_among_newest(&account, run).await?;
+        match self.list_among_newest(&account, run).await {
+            Err(StoreError::NoSuchRun(_)) => return self.already_replaced(run, seal).await,
+            listed => listed?,
+        }
         let mut call = self.core.call(script::SEAL, &account);
         let key = &seal.idempotency;
         call.arg(run.as_str()).arg(seal.total).arg(by_action).arg(&key.key).arg(&key.digest);
@@ -73,7 +84,11 @@ impl RedisStore {
                 Err(StoreError::Conflict { key: key.key.clone(), existing: existing(reply.text(0)?)? })
             }
             _ => {
-                let reply = reply.of_run(run, "it can't be sealed with other content")?;
+                let wanted = match seal.total {
+                    0 => "it has no requests, so it can't be sealed",
+                    _ => "it can't be sealed with other content",
+                };
+                let reply = reply.of_run(run, wanted)?;
                 if reply.code == 1 {
                     self.drop_from_index(run).await?;
                     return Ok(Sealed::Existing(existing(reply.text(0)?)?));
@@ -85,6 +100,28 @@ impl RedisStore {
                 Ok(Sealed::New { previous })
             }
         }
+    }
+
+    /// A seal asked for again whose run was discarded for the one that has the same content. The digest covers account and
+    /// requests, so together with the key it can't stand for anything else.
+    async fn already_replaced(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
+        let key = &seal.idempotency;
+        for account in reply::array(self.core.plain(cmd("SMEMBERS").arg(keys::ACCOUNTS)).await?)? {
+            let Ok(account) = reply::text(&account)?.parse::<AccountName>() else { continue };
+            let known = self.core.plain(cmd("HGET").arg(keys::of(&account, "keys")).arg(&key.key)).await?;
+            let Some((existing, digest)) = reply::maybe(&known)?.and_then(|text| text.split_once(record::FS))
+            else {
+                continue;
+            };
+            if digest == key.digest {
+                let existing = existing
+                    .parse::<RunId>()
+                    .map_err(|error| StoreError::Corrupt("an idempotency key".into(), error.to_string()))?;
+                self.drop_from_index(run).await?;
+                return Ok(Sealed::Existing(existing));
+            }
+        }
+        Err(StoreError::NoSuchRun(run.clone()))
     }
 
     async fn list_among_newest(&self, account: &AccountName, run: &RunId) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@
 //! | `usher:runs` | hash: run -> account, of every run, open ones included |
 //! | `usher:newest` | sorted set of runs by the time they were opened |
 //! | `usher:accounts` | set of accounts that ever had a run |
-//! | `usher:{A}` | hash: token, admission (both counters), hold, hold_until |
+//! | `usher:{A}` | hash: format, token, admission (both counters), hold, hold_until |
 //! | `usher:{A}:open` | sorted set of open runs by their last append |
 //! | `usher:{A}:keys` | hash: idempotency key -> run, digest |
 //! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
@@ -21,7 +21,7 @@
 //! | `usher:{A}:quota:L` | hash: hour (ms) -> calls drawn under a label |
 //! | `usher:{A}:pulses`, `:pulse_ends` | hash: worker -> what it told last; sorted set of workers by when that lapses |
 //! | `usher:{A}:refresh`, `:token` | hash: generation and claims of the fleet's token; the token itself, sealed |
-//! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), its steward |
+//! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), fresh (since then it stands still), its steward |
 //! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
 //! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |
 //! | `usher:{A}:run:R:tries`, `:dups` | hash: place -> attempts that did not end the job; places of duplicates |

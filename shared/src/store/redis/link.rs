@@ -69,6 +69,11 @@ impl Link {
         reply
     }
 
+    /// A connection apart from the shared one.
+    pub(super) async fn another(&self) -> RedisResult<MultiplexedConnection> {
+        self.client.get_multiplexed_async_connection_with_config(&times()).await
+    }
+
     async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let mut slot = self.slot.lock().await;
         if let Some(connection) = &slot.connection {
@@ -79,10 +84,7 @@ impl Link {
         {
             return Err(error.clone());
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(RESPONSE));
-        match self.client.get_multiplexed_async_connection_with_config(&config).await {
+        match self.another().await {
             Ok(connection) => {
                 slot.generation += 1;
                 slot.connection = Some(connection.clone());
@@ -95,4 +97,8 @@ impl Link {
             }
         }
     }
+}
+
+fn times() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(RESPONSE))
 }

@@ -12,11 +12,14 @@
 //! What was never sealed is forgotten by [`Store::expire_open_runs`] alone: were its keys to expire by themselves, a long
 //! upload could lose its first pages, and a large key that expires holds the server up.
 //!
-//! An ACL user needs the keys `~usher:*`, the channels `&usher:*`, and `+@all -@dangerous`.
+//! [`rights`] has what an ACL user needs.
 
 mod address;
 mod error;
+mod examine;
 mod finisher;
+#[cfg(test)]
+mod fuzz;
 mod intake;
 mod keys;
 mod ledger;
@@ -24,6 +27,7 @@ mod link;
 mod record;
 mod reply;
 mod resolving;
+pub mod rights;
 pub mod script;
 mod sharing;
 mod state;
@@ -42,18 +46,34 @@ use std::{
 use ::redis::{Cmd, Value};
 use async_trait::async_trait;
 
-use self::{link::Link, reply::Reply, script::Script, wake::Wakes, working::Working};
+use self::{address::Misconnected, link::Link, reply::Reply, script::Script, wake::Wakes, working::Working};
+pub use self::{
+    address::client,
+    error::{sort, spoils_connection},
+    examine::examine,
+};
 use super::{
-    Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, ShelvedToken, Steward,
-    Store, StoreError,
+    Finding, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Resolution, Seal, Sealed, Seat,
+    ShelvedToken, Steward, Store, StoreError,
 };
 use crate::{
     AccountName, Attempt, Clock, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
     Request, RunId, RunStatus, Timestamp, WorkerId,
+    config::{AddressError, RedisAddress},
 };
 
 /// The format that this program writes, and the newest that it reads.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
+
+/// Notes this program's format, unless a newer one is noted; answers what is noted then. What older formats lack is made
+/// good where it is met (lua/lib_base.lua), account by account: there is no moment at which all of a store is rewritten.
+const TAKE_UP: &str = "
+local found = tonumber(redis.call('GET', KEYS[1]) or 0)
+if found < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], ARGV[1])
+  found = tonumber(ARGV[1])
+end
+return found";
 
 /// How many runs' accounts are remembered, so that each call on a run needn't ask.
 const REMEMBERED_RUNS: usize = 10_000;
@@ -114,9 +134,20 @@ impl RedisStore {
     /// [`StoreError::Address`] where the address can't be used or the server refuses user or password (never shown),
     /// [`StoreError::TooNew`] where a newer usher wrote the store, [`StoreError::Unavailable`] where none answers.
     pub async fn connect(url: &str, clock: Option<Arc<dyn Clock>>) -> Result<Self, StoreError> {
-        let client = address::client(url)?;
-        let core = Arc::new(Core { link: Link::new(client), clock, address: address::masked(url) });
-        core.plain(&::redis::cmd("PING")).await.map_err(|error| core.name_refused_login(error))?;
+        let address: RedisAddress = url.parse().map_err(|problem: AddressError| StoreError::Address {
+            address: address::masked(url),
+            problem: problem.to_string(),
+        })?;
+        Self::connect_to(&address, clock).await
+    }
+
+    /// The same, with all that a TLS connection needs; a certificate that does not verify is [`StoreError::Address`], too.
+    pub async fn connect_to(
+        address: &RedisAddress,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Self, StoreError> {
+        let core = Arc::new(Core::new(address, clock)?);
+        core.greet(address).await?;
         core.check_format().await?;
         Ok(Self {
             accounts: Mutex::default(),
@@ -170,6 +201,27 @@ impl RedisStore {
 }
 
 impl Core {
+    fn new(address: &RedisAddress, clock: Option<Arc<dyn Clock>>) -> Result<Self, StoreError> {
+        let link = Link::new(address::client(address)?);
+        Ok(Self { link, clock, address: address::masked(address.expose()) })
+    }
+
+    /// The first call: what is wrong with the address shows in it.
+    async fn greet(&self, address: &RedisAddress) -> Result<(), StoreError> {
+        match self.link.send(&::redis::cmd("PING")).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match address::misconnected(address, &error) {
+                Some(Misconnected::Address(problem)) => {
+                    StoreError::Address { address: self.address.clone(), problem }
+                }
+                Some(Misconnected::Perhaps(advice)) => {
+                    StoreError::Unavailable(Box::new(error::Advised::with(advice, error)))
+                }
+                None => self.name_refused_login(error::sort(error)),
+            }),
+        }
+    }
+
     /// A login that is refused is a wrong address to whoever configured it.
     fn name_refused_login(&self, error: StoreError) -> StoreError {
         let StoreError::Refused(source) = &error else { return error };
@@ -186,8 +238,9 @@ impl Core {
     }
 
     async fn check_format(&self) -> Result<(), StoreError> {
-        self.plain(::redis::cmd("SET").arg(keys::SCHEMA).arg(FORMAT).arg("NX")).await?;
-        let found = self.plain(::redis::cmd("GET").arg(keys::SCHEMA)).await?;
+        let mut take_up = ::redis::cmd("EVAL");
+        take_up.arg(TAKE_UP).arg(1).arg(keys::SCHEMA).arg(FORMAT);
+        let found = self.plain(&take_up).await?;
         let found = u64::try_from(reply::int(&found)?).unwrap_or(u64::MAX);
         if found > FORMAT {
             return Err(StoreError::TooNew { found, supported: FORMAT });
@@ -238,6 +291,15 @@ impl Store for RedisStore {
         limit: usize,
     ) -> Result<Vec<(u64, Request)>, StoreError> {
         self.read_requests(run, from_seq, limit).await
+    }
+
+    async fn remaining(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Remaining>, StoreError> {
+        self.still_to_change(run, from_seq, limit).await
     }
 
     async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError> {
@@ -390,6 +452,10 @@ impl Store for RedisStore {
 
     async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError> {
         self.left_out(run).await
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine::examine_server(&self.core.link).await
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

@@ -10,7 +10,7 @@
 //! | resolution, change | `C` and the user's key, user fields, resolved at (ms) |
 //! | resolution, settled | `S` and the outcome's letter, code, message, then key and user fields where a user was found |
 //! | resolution, duplicate | `D` and the line that is kept |
-//! | outcome | letter, code, message, then the attempt that ended it; after a GS what the tries before it add: attempts, first begin, last end |
+//! | outcome | letter, code, message, then the attempt that ended it, or an empty field and the worker that ended it without one; after a GS what the tries before it add: attempts, first begin, last end |
 //! | user fields | `-` where the vendor gave no id, address (`=` as written), status, licence, role, groups parted by GS |
 //! | attempt | begin (ms), duration (ms), calls, HTTP status, verdict's letter, code, worker |
 
@@ -307,12 +307,10 @@ pub(super) fn decode_tries(text: &str) -> Result<Tries, Flaw> {
     }
     let mut fields = text.split([',', RS]);
     let mut next = || fields.next().unwrap_or_default();
-    Ok(Tries {
-        spent: number(next(), "number of attempts")?,
-        deaths: number(next(), "number of deaths")?,
-        maybe: next() == "1",
-        first: Some(moment(next(), "begin")?),
-    })
+    let (spent, deaths) = (number(next(), "number of attempts")?, number(next(), "number of deaths")?);
+    let (maybe, first, _last) = (next() == "1", moment(next(), "begin")?, next());
+    let none_listed = next() == "0";
+    Ok(Tries { spent, deaths, maybe, first: (!none_listed).then_some(first) })
 }
 
 /// Every attempt in a job's tries, in order.
@@ -346,6 +344,11 @@ impl<'a> Record<'a> {
     /// The request.
     pub(super) fn request(&self) -> Result<Request, Flaw> {
         decode_request(self.request)
+    }
+
+    /// Whether it was resolved to a user and has no outcome.
+    pub(super) fn is_to_be_changed(&self) -> bool {
+        self.outcome.is_none() && self.resolution.starts_with('C')
     }
 
     /// The user to be changed, and when it was resolved.
@@ -384,10 +387,15 @@ impl<'a> Record<'a> {
         let mut next = || fields.next().unwrap_or_default();
         let outcome = word(&OUTCOMES, next(), "outcome")?;
         let (code, message) = (some(next())?, some(next())?);
-        let last = match fields.next() {
-            Some(began) => Some(decode_attempt(began, &mut fields)?),
-            None => None,
+        let (last, mut worker) = match fields.next() {
+            Some("") => (None, some(fields.next().unwrap_or_default())?.map(WorkerId::from)),
+            Some(began) => (Some(decode_attempt(began, &mut fields)?), None),
+            None => (None, None),
         };
+        // These are the store's own doing, whoever tried before.
+        if !matches!(outcome, Outcome::Cancelled | Outcome::Superseded) {
+            worker = worker.or_else(|| last.as_ref().map(|attempt| attempt.worker.clone()));
+        }
         let mut row = OutcomeRow {
             seq,
             line: request.line,
@@ -401,7 +409,7 @@ impl<'a> Record<'a> {
             attempts: u32::from(last.is_some()),
             first_attempt_at: last.as_ref().map(|attempt| attempt.began_at),
             last_attempt_at: last.as_ref().map(|attempt| attempt.ended_at),
-            worker: last.map(|attempt| attempt.worker),
+            worker,
         };
         if let Some(before) = before {
             let mut fields = before.split(',');
@@ -418,8 +426,8 @@ impl<'a> Record<'a> {
         let text = text.split_once(GS).map_or(text, |(text, _)| text);
         let mut fields = text.split(FS).skip(3);
         match fields.next() {
+            Some("") | None => Ok(None),
             Some(began) => decode_attempt(began, &mut fields).map(Some),
-            None => Ok(None),
         }
     }
 }

@@ -71,7 +71,10 @@ proptest! {
         prop_assert_eq!(record.last_attempt().unwrap(), Some(attempt.clone()));
         let row = record.row(9).unwrap().unwrap();
         prop_assert_eq!((row.outcome, &row.code, &row.message), (OUTCOMES[outcome].1, &code, &message));
-        prop_assert_eq!((row.resolved, row.attempts, row.worker), (Some(user), 1, Some(attempt.worker)));
+        // What the store ended itself was no worker's doing, whoever tried before.
+        let by_itself = matches!(row.outcome, Outcome::Cancelled | Outcome::Superseded);
+        let worker = (!by_itself).then_some(attempt.worker);
+        prop_assert_eq!((row.resolved, row.attempts, row.worker), (Some(user), 1, worker));
     }
 
     #[test]
@@ -105,6 +108,23 @@ fn every_word_has_a_letter_of_its_own() {
         |letters: Vec<char>| letters.iter().collect::<std::collections::HashSet<_>>().len() == letters.len();
     assert!(distinct(OUTCOMES.map(|(letter, _)| letter).to_vec()));
     assert!(distinct(VERDICTS.map(|(letter, _)| letter).to_vec()));
+}
+
+#[test]
+fn what_ended_without_an_attempt_names_its_worker_all_the_same() {
+    let head = head_of(Outcome::Drifted, Some("role"), None);
+    let whole = format!("d1{FS}ann@corp.example{RS}D1{RS}{head}{FS}{FS}w{GS}2,5,9");
+    let row = Record::cut(&whole).row(0).unwrap().unwrap();
+    assert_eq!((row.worker, row.attempts), (Some(WorkerId::new("w")), 2));
+    assert_eq!(row.last_attempt_at, Some(Timestamp::from_millis(9)));
+    assert_eq!(Record::cut(&whole).last_attempt().unwrap(), None);
+}
+
+#[test]
+fn a_retry_without_an_attempt_is_spent_and_not_listed() {
+    let tries = Tries { spent: 1, deaths: 0, maybe: false, first: None };
+    assert_eq!(decode_tries("1,0,0,0,0,0").unwrap(), tries);
+    assert_eq!(decode_ledger("1,0,0,0,0,0").unwrap(), []);
 }
 
 #[test]

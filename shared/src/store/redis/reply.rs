@@ -15,6 +15,7 @@ pub(super) enum Refusal {
     Incomplete,
     Conflict,
     NoJob,
+    StoodStill,
 }
 
 impl Refusal {
@@ -27,6 +28,7 @@ impl Refusal {
             -5 => Self::Incomplete,
             -6 => Self::Conflict,
             -7 => Self::NoJob,
+            -8 => Self::StoodStill,
             _ => return None,
         })
     }
@@ -81,10 +83,15 @@ impl Reply {
             Some(Refusal::WrongPhase) => {
                 Err(StoreError::WrongPhase { run: run.clone(), phase: phase(&self.text(0)?)?, wanted })
             }
+            Some(Refusal::StoodStill) => {
+                let wanted = "it stood still, so its users are resolved again before it goes on";
+                Err(StoreError::WrongPhase { run: run.clone(), phase: phase(&self.text(0)?)?, wanted })
+            }
             Some(Refusal::Lapsed) => Err(StoreError::LeaseLapsed(format!("run {run}"))),
             Some(Refusal::Taken) => Err(StoreError::IdTaken(run.clone())),
+            // Only what is being resolved is asked for by its place.
             Some(Refusal::NoJob) => {
-                Err(StoreError::Corrupt(format!("job {run}/{}", self.text(0)?), "it is not there".into()))
+                Err(StoreError::WrongPhase { run: run.clone(), phase: RunPhase::Sealed, wanted })
             }
             Some(Refusal::Incomplete | Refusal::Conflict) => Err(odd("a refusal of another script")),
         }

@@ -19,11 +19,12 @@ pub struct Script {
 }
 
 /// What the scripts share, in the order in which it builds on one another.
-const SHARED: [&str; 5] = [
+const SHARED: [&str; 6] = [
     include_str!("lua/lib_base.lua"),
     include_str!("lua/lib_runs.lua"),
     include_str!("lua/lib_jobs.lua"),
     include_str!("lua/lib_claims.lua"),
+    include_str!("lua/lib_again.lua"),
     include_str!("lua/lib_forget.lua"),
 ];
 
@@ -164,6 +165,13 @@ mod tests {
                 assert!(script.body.contains(word), "{} lacks {word:?}", script.name);
             }
         }
+    }
+
+    #[test]
+    fn the_scripts_go_by_the_same_numbers_as_the_store() {
+        let format = format!("local FORMAT = '{}'\n", super::super::FORMAT);
+        let still = format!("local STANDS_STILL = {} ", crate::store::STANDS_STILL.as_millis());
+        assert!(library().contains(&format) && library().contains(&still), "{format} {still}");
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl RedisStore {
     }
 }
 
-fn read_token(reply: Reply) -> Result<ShelvedToken, StoreError> {
+pub(super) fn read_token(reply: Reply) -> Result<ShelvedToken, StoreError> {
     let generation = reply.count(0)?;
     let values = reply.into_rest();
     let sealed = values.get(1).map(reply::bytes).transpose()?.flatten();

@@ -96,7 +96,7 @@ impl State {
             rank,
             paused,
             cancelled,
-            admission: (admission > 0).then_some(admission),
+            admission: (admission > 0 && phase >= RunPhase::Admitted).then_some(admission),
             next,
             counters: Counters { total, pending, queued, leased, finished, outcomes, duplicates },
             effort: Effort { attempts, calls, throttled, retries, lost, first_attempt_at, last_attempt_at },

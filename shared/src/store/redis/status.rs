@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use redis::{Value, cmd};
 
 use super::{RedisStore, keys, reply, state::State};
-use crate::{AccountName, Action, Hold, NewRun, Priority, RunId, RunPhase, RunStatus, store::StoreError};
+use crate::{
+    AccountName, Action, Hold, NewRun, Priority, RunId, RunPhase, RunStatus, Timestamp, store::StoreError,
+};
 
 /// Runs looked at together.
 const TOGETHER: usize = 100;
@@ -33,7 +35,7 @@ impl RedisStore {
         run: &RunId,
     ) -> Result<Option<RunStatus>, StoreError> {
         let mut read = cmd("HMGET");
-        read.arg(keys::run(account, run)).arg(&["meta", "by_action", "state"]);
+        read.arg(keys::run(account, run)).arg(&["meta", "by_action", "state", "fresh"]);
         status(run, &reply::array(self.core.plain(&read).await?)?)
     }
 
@@ -121,8 +123,8 @@ pub(super) fn hold(account: &AccountName, text: &str) -> Result<Hold, StoreError
 }
 
 /// A run's status, but for its account's hold. `None` for a run that is open, or not there.
-fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError> {
-    let [meta, by_action, state] = found else { return Err(reply::odd("HMGET of three fields")) };
+pub(super) fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError> {
+    let [meta, by_action, state, fresh] = found else { return Err(reply::odd("HMGET of four fields")) };
     let Some(state) = reply::bytes(state)? else { return Ok(None) };
     let state = State::unpack(state).map_err(|flaw| corrupt(run, flaw))?;
     if state.phase == RunPhase::Open {
@@ -138,6 +140,10 @@ fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError>
         Some(text) => serde_json::from_str(text).map_err(|error| corrupt(run, error))?,
         None => BTreeMap::new(),
     };
+    let fresh_at = match fresh {
+        Value::Nil => None,
+        fresh => Some(Timestamp::from_millis(reply::int(fresh)?)),
+    };
     Ok(Some(RunStatus {
         run: submitted,
         phase: state.phase,
@@ -149,6 +155,7 @@ fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError>
         effort: state.effort,
         sealed_at: state.sealed_at,
         finished_at: state.finished_at,
+        fresh_at,
         hold: None,
     }))
 }

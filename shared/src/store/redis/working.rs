@@ -71,7 +71,9 @@ impl Working {
         call.arg(&asks.name).arg(asks.number).arg(asks.answered);
         call.arg(u8::from(ask.urgent_only)).arg(SHARE_OF_OTHERS);
         let reply = script::LEASE.send(&self.core.link, &call).await;
-        if reply.as_ref().err().is_none_or(|error| !error::is_ambiguous(error)) {
+        // A refusal (LOADING, READONLY) answers this ask and none before it: what an earlier one was granted without our hearing
+        // of it still waits to be taken back.
+        if reply.is_ok() {
             asks.answered = asks.number;
         }
         drop(asks);
@@ -135,7 +137,7 @@ pub(super) fn may_have_applied(verdict: Verdict, calls: u32) -> bool {
     verdict == Verdict::Lost || (verdict == Verdict::Transient && calls > 0)
 }
 
-fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased, StoreError> {
+pub(super) fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased, StoreError> {
     let granted_at = Timestamp::from_millis(reply.code);
     let next_due = match reply.text(0)?.as_str() {
         "" => None,
@@ -224,7 +226,7 @@ fn read_lease<'a>(
             request,
             user,
             resolved_at,
-            attempt: tries.spent + 1,
+            attempt: tries.spent.saturating_add(1),
             may_have_applied: tries.maybe,
             deaths: tries.deaths,
             first_attempt_at: tries.first,

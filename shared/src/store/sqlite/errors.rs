@@ -86,7 +86,10 @@ fn from_sqlite(path: &Path, error: rusqlite::Error) -> StoreError {
             StoreError::Unavailable(Box::new(error))
         }
         Some(ErrorCode::DiskFull) => refuse("the disk is full; make room", error),
-        Some(ErrorCode::ReadOnly) => refuse("the file can't be written; check its permissions", error),
+        Some(ErrorCode::ReadOnly) => refuse(
+            "the file is read-only; check its permissions, and that its file system is writable",
+            error,
+        ),
         Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
             refuse("no permission; check that the file and its folder are yours", error)
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Action, Outcome, Priority, Request, RunId, Timestamp,
-    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, STANDS_STILL, StoreError},
 };
 
 /// Jobs that one call may look at without leasing them: superseded ones, ones whose user is in flight, ones of an action
@@ -72,14 +72,18 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
         after.write(step, account)?;
     }
 
-    let next_due = if more { Some(step.now).filter(|_| leases.is_empty()) } else { next_due(step, account)? };
+    let next_due = match (leases.is_empty(), more) {
+        (false, _) => None,
+        (true, true) => Some(step.now),
+        (true, false) => next_due(step, account, ask)?,
+    };
     Ok(Leased { leases, next_due, alone_waiting: alone_waiting(step, account, ask)?, hold: None })
 }
 
 /// Moves waiting jobs whose time has come to the others.
 fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> {
     // Seldom is there any, and looking costs less than an update of none.
-    if next_due(step, account)?.is_none_or(|due| due > step.now) {
+    if first_due(step, account)?.is_none_or(|due| due > step.now) {
         return Ok(());
     }
     let due: Vec<(Place, String)> = step
@@ -101,8 +105,8 @@ fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> 
     Ok(())
 }
 
-/// When the next waiting job comes due; now, where more of them are due than one step moves.
-fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
+/// When the first waiting job of the account comes due, whoever may be given it.
+fn first_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
     let due: Option<i64> = step
         .conn
         .prepare_cached(
@@ -110,7 +114,28 @@ fn next_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
         )?
         .query_row([account], |row| row.get(0))
         .optional()?;
-    Ok(due.map(|due| Timestamp::from_millis(due).max(step.now)))
+    Ok(due.map(Timestamp::from_millis))
+}
+
+/// When the next waiting job that the ask may be given comes due; now, where more of them are due than one step moves. Of
+/// many that it may not be given, only the first are passed over: then the time is that of the last of these.
+fn next_due(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<Option<Timestamp>> {
+    let mut rows = step.conn.prepare_cached(
+        "SELECT j.due, r.paused = 0 AND r.cancelled = 0 AND r.rank <= ?2 AND (?3 IS NULL OR r.id = ?3)
+         FROM jobs j INDEXED BY jobs_due JOIN runs r ON r.key = j.run
+         WHERE j.account = ?1 AND j.state = 'waiting' ORDER BY j.due LIMIT ?4",
+    )?;
+    let only_run = ask.only_run.as_ref().map(RunId::as_str);
+    let mut rows = rows.query(params![account, last_rank(ask), only_run, PASSED_OVER])?;
+    let (mut last, mut passed) = (None, 0);
+    while let Some(row) = rows.next()? {
+        let due = Timestamp::from_millis(row.get(0)?).max(step.now);
+        if row.get(1)? {
+            return Ok(Some(due));
+        }
+        (last, passed) = (Some(due), passed + 1);
+    }
+    Ok(last.filter(|_| passed == PASSED_OVER))
 }
 
 fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u64> {
@@ -119,9 +144,18 @@ fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u6
         .prepare_cached(
             "SELECT coalesce(sum(alone), 0) FROM runs
              WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND (?2 IS NULL OR id = ?2)
-                 AND rank <= ?3",
+                 AND rank <= ?3 AND fresh_at >= ?4",
         )?
-        .query_row(params![account, ask.only_run.as_ref().map(RunId::as_str), last_rank(ask)], |row| row.get(0))?)
+        .query_row(
+            params![account, ask.only_run.as_ref().map(RunId::as_str), last_rank(ask), relied_on(step)],
+            |row| row.get(0),
+        )?)
+}
+
+/// A run that has not been fresh since then stood still, and so did one of which that is not known: nothing of it is leased.
+fn relied_on(step: &Step<'_>) -> i64 {
+    let still = i64::try_from(STANDS_STILL.as_millis()).unwrap_or(i64::MAX);
+    step.now.as_millis().saturating_sub(still)
 }
 
 /// The last rank that the ask is given jobs of.
@@ -148,7 +182,7 @@ impl Grant<'_, '_> {
     /// Grants what there is; returns whether there may be more than was looked at.
     fn fill(&mut self) -> StepResult<bool> {
         if self.ask.leases == 0 || self.ask.batch == 0 {
-            return Ok(true);
+            return Ok(false);
         }
         let alone = self.ask.idle && alone_waiting(self.step, self.account, self.ask)? > 0;
         let mut classes = [Class::default(), Class::default(), Class::default()];
@@ -208,7 +242,7 @@ impl Grant<'_, '_> {
         let sql = format!(
             "SELECT key, id, admission FROM runs
              WHERE account = ?1 AND phase = 'admitted' AND rank = ?2 AND paused = 0 AND cancelled = 0 AND {} > 0
-                 AND (?3 IS NULL OR id = ?3)
+                 AND (?3 IS NULL OR id = ?3) AND fresh_at >= ?5
              ORDER BY admission LIMIT ?4",
             state.as_str()
         );
@@ -216,7 +250,7 @@ impl Grant<'_, '_> {
         self.step
             .conn
             .prepare_cached(&sql)?
-            .query_and_then(params![self.account, rank, only_run, RUNS], |row| {
+            .query_and_then(params![self.account, rank, only_run, RUNS, relied_on(self.step)], |row| {
                 let id = read_id(&row.get::<_, String>(1)?)?;
                 Ok(Source { key: row.get(0)?, id, admission: row.get(2)? })
             })?
@@ -279,7 +313,7 @@ impl Grant<'_, '_> {
             .conn
             .prepare_cached("UPDATE jobs SET state = 'leased' WHERE place = ?1")?
             .execute([place.0])?;
-        self.moves.moved(source.key, state, State::Leased);
+        self.moves.leased(source.key, state, self.step.now);
         Ok(true)
     }
 

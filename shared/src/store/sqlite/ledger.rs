@@ -33,6 +33,8 @@ struct Change {
     lost: u64,
     first_attempt_at: Option<Timestamp>,
     last_attempt_at: Option<Timestamp>,
+    /// The last lease.
+    fresh_at: Option<Timestamp>,
     outcomes: BTreeMap<Outcome, i64>,
 }
 
@@ -82,6 +84,7 @@ impl Change {
         let firsts = [self.first_attempt_at, other.first_attempt_at];
         self.first_attempt_at = firsts.into_iter().flatten().min();
         self.last_attempt_at = self.last_attempt_at.max(other.last_attempt_at);
+        self.fresh_at = self.fresh_at.max(other.fresh_at);
         for (outcome, count) in other.outcomes {
             *self.outcomes.entry(outcome).or_default() += count;
         }
@@ -110,6 +113,12 @@ impl Moves {
         let change = self.run(run);
         *change.of(from) -= 1;
         *change.of(to) += 1;
+    }
+
+    /// A job is leased.
+    pub(super) fn leased(&mut self, run: i64, from: State, now: Timestamp) {
+        self.moved(run, from, State::Leased);
+        self.run(run).fresh_at = Some(now);
     }
 
     /// A job got its outcome.
@@ -166,6 +175,7 @@ impl Moves {
         for (run, change) in self.0 {
             let first = change.first_attempt_at.map(Timestamp::as_millis);
             let last = change.last_attempt_at.map(Timestamp::as_millis);
+            let fresh = change.fresh_at.map(Timestamp::as_millis);
             let (finished, total, phase, cancelled): (u64, u64, String, bool) = step
                 .conn
                 .prepare_cached(
@@ -174,7 +184,8 @@ impl Moves {
                          leased = leased + ?9, finished = finished + ?10, attempts = attempts + ?11,
                          calls = calls + ?12, throttled = throttled + ?13, retries = retries + ?14, lost = lost + ?15,
                          first_attempt_at = min(coalesce(first_attempt_at, ?16), coalesce(?16, first_attempt_at)),
-                         last_attempt_at = max(coalesce(last_attempt_at, ?17), coalesce(?17, last_attempt_at))
+                         last_attempt_at = max(coalesce(last_attempt_at, ?17), coalesce(?17, last_attempt_at)),
+                         fresh_at = coalesce(?18, fresh_at)
                      WHERE key = ?1 RETURNING finished, total, phase, cancelled",
                 )?
                 .query_row(
@@ -196,6 +207,7 @@ impl Moves {
                         change.lost,
                         first,
                         last,
+                        fresh,
                     ],
                     |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
                 )?;
@@ -348,8 +360,8 @@ fn ended(step: &Step<'_>, moves: &mut Moves, place: Place, from: State, outcome:
     Ok(())
 }
 
-/// Takes back the claim of a job that was cancelled: it supersedes nothing.
-fn withdraw(step: &Step<'_>, place: Place) -> StepResult<()> {
+/// Takes back the claim of a job that was cancelled, or settled without a call: it supersedes nothing.
+pub(super) fn withdraw(step: &Step<'_>, place: Place) -> StepResult<()> {
     step.conn
         .prepare_cached(
             "DELETE FROM claims WHERE (account, user, admission) =

@@ -4,9 +4,13 @@
 //! Whatever changes the store goes through one connection on a thread of its own (`writer`), many requests to a commit.
 //! Whatever only looks uses a second connection, which the write-ahead log keeps out of the writer's way.
 
+mod again;
 mod errors;
+mod examine;
 mod finish;
 mod flight;
+#[cfg(test)]
+mod fuzz;
 mod leasing;
 mod ledger;
 mod open;
@@ -43,8 +47,8 @@ use self::{
     writer::{Step, Writer},
 };
 use super::{
-    CHUNK, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Resolution, Seal, Sealed, Seat, ShelvedToken,
-    Steward, Store, StoreError,
+    CHUNK, Finding, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Resolution, Seal, Sealed,
+    Seat, ShelvedToken, Steward, Store, StoreError,
 };
 use crate::{
     AccountName, Attempt, Clock, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
@@ -166,6 +170,16 @@ impl Store for SqliteStore {
         self.read(move |conn, _| seeing::requests(conn, &run, from_seq, limit)).await
     }
 
+    async fn remaining(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Remaining>, StoreError> {
+        let run = run.clone();
+        self.read(move |conn, _| seeing::remaining(conn, &run, from_seq, limit)).await
+    }
+
     async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError> {
         let (steward, resolved) = (copy(steward), resolved.to_vec());
         self.write(move |step| steward::resolve(step, &steward, &resolved)).await
@@ -188,6 +202,8 @@ impl Store for SqliteStore {
     async fn take_seat(&self, worker: &WorkerId) -> Result<Seat, StoreError> {
         let lock = seat::take(&self.path)?;
         tracing::debug!(%worker, store = %self.path.display(), "took the seat");
+        // Whoever had the seat before fetches no token any more, either.
+        self.write(tokens::end_claims).await?;
         let mut left = true;
         while left {
             left = self
@@ -371,6 +387,12 @@ impl Store for SqliteStore {
     async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError> {
         let run = run.clone();
         self.read(move |conn, _| seeing::duplicates(conn, &run)).await
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        // A file that can't be read through is told as damaged, with what SQLite says.
+        let looked = self.read(|conn, _| examine::examine(conn)).await;
+        looked.unwrap_or_else(|error| vec![Finding::Integrity(Some(error.to_string()))])
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

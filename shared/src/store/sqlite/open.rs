@@ -21,12 +21,23 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Tries to turn the write-ahead log on; SQLite does not wait by itself where another process does the same just now.
 const WAL_TRIES: u32 = 50;
 
-/// A failure to make a file or folder, with its name.
+/// A failure to make a file or folder, with its name and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} can't be opened or made: {source}")]
+#[error("{path} can't be opened or made: {source}{}", advice(source))]
 pub(super) struct FileProblem {
     path: String,
     source: io::Error,
+}
+
+fn advice(problem: &io::Error) -> &'static str {
+    match problem.kind() {
+        io::ErrorKind::PermissionDenied => "; check that it and its folder are yours",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the file system is read-only: make it writable, or set data_dir in usher.toml to a folder elsewhere"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; the disk is full: make room",
+        _ => "",
+    }
 }
 
 /// Opens a file for reading and writing; a new one can be read by its owner alone.

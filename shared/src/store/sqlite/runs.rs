@@ -6,7 +6,10 @@ use super::{
     errors::{StepResult, unreadable},
     schema::read_phase,
 };
-use crate::{AccountName, Hold, NewRun, Priority, RunId, RunPhase, Timestamp, store::StoreError};
+use crate::{
+    AccountName, Hold, NewRun, Priority, RunId, RunPhase, Timestamp,
+    store::{STANDS_STILL, StoreError},
+};
 
 /// What the steps need to know of a run.
 #[derive(Debug)]
@@ -24,11 +27,13 @@ pub(super) struct Run {
     pub(super) finished: u64,
     pub(super) unresolved: u64,
     pub(super) promoted: u64,
+    pub(super) leased: u64,
+    pub(super) fresh_at: Option<Timestamp>,
 }
 
 const SELECT: &str = "
     SELECT r.key, r.id, r.account, a.name, r.phase, r.paused, r.cancelled, r.admission, r.total, r.pending, r.finished,
-           r.unresolved, r.promoted
+           r.unresolved, r.promoted, r.leased, r.fresh_at
     FROM runs r JOIN accounts a ON a.key = r.account ";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
@@ -36,7 +41,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
     let (key, account) = (row.get(0)?, row.get(2)?);
     let (paused, cancelled, admission) = (row.get(5)?, row.get(6)?, row.get(7)?);
     let (total, pending, finished) = (row.get(8)?, row.get(9)?, row.get(10)?);
-    let (unresolved, promoted) = (row.get(11)?, row.get(12)?);
+    let (unresolved, promoted, leased) = (row.get(11)?, row.get(12)?, row.get(13)?);
+    let fresh_at = row.get::<_, Option<i64>>(14)?.map(Timestamp::from_millis);
     Ok((|| {
         Ok(Run {
             key,
@@ -52,8 +58,19 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
             finished,
             unresolved,
             promoted,
+            leased,
+            fresh_at,
         })
     })())
+}
+
+/// The number of the next run of an account.
+pub(super) fn next_number(conn: &Connection, account: i64) -> StepResult<u64> {
+    Ok(conn
+        .prepare_cached(
+            "UPDATE accounts SET admissions = admissions + 1 WHERE key = ?1 RETURNING admissions",
+        )?
+        .query_row([account], |row| row.get(0))?)
 }
 
 /// Reads a run's id.
@@ -105,6 +122,22 @@ impl Run {
     /// The refusal of something that the run can't do where it is.
     pub(super) fn refuse(&self, wanted: &'static str) -> StoreError {
         StoreError::WrongPhase { run: self.id.clone(), phase: self.phase, wanted }
+    }
+
+    /// Whether its users are to be resolved again before anything of it is leased.
+    pub(super) fn stood_still(&self, now: Timestamp) -> bool {
+        matches!(self.phase, RunPhase::Resolved | RunPhase::Admitted)
+            && self.fresh_at.is_none_or(|fresh| now.since(fresh) > STANDS_STILL)
+    }
+
+    /// Refuses what can't be done to a run that stood still.
+    pub(super) fn goes_on(&self, now: Timestamp) -> StepResult<()> {
+        if self.stood_still(now) {
+            return Err(self
+                .refuse("it stood still, so its users are resolved again before it goes on")
+                .into());
+        }
+        Ok(())
     }
 
     /// Refuses what can't be done to a run that is over.

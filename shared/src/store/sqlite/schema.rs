@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x7573_6872;
 
 /// What makes each format of the one before; the first makes it of an empty file. Never changed once released: a file of
 /// any format is brought to the newest by the steps that it lacks.
-pub(super) const STEPS: [&str; 2] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET];
+pub(super) const STEPS: [&str; 3] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET, TIME_PASSES];
 
 /// The format that this program writes, and the newest that it reads.
 pub(super) const FORMAT: u64 = STEPS.len() as u64;
@@ -208,6 +208,12 @@ CREATE TABLE tokens (
 ) STRICT;
 ";
 
+/// Since when a run stands still. Not known of the runs that there are: they are resolved again before they go on.
+const TIME_PASSES: &str = "
+-- The end of the last resolve of its users, or the last lease of a job of it.
+ALTER TABLE runs ADD COLUMN fresh_at INTEGER;
+";
+
 /// Where a job is. The SQL spells these words out, so that the partial indexes apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -233,6 +239,11 @@ impl State {
             Self::Waiting => "waiting",
             Self::Leased => "leased",
         }
+    }
+
+    /// Whether it is in the queue and no worker has it.
+    pub(super) fn is_queued(self) -> bool {
+        matches!(self, Self::Ready | Self::Alone | Self::Waiting)
     }
 
     /// Reads the word of a job that has no outcome yet.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     AccountName, Attempt, Counters, Effort, Outcome, OutcomeRow, Request, RunId, RunStatus, Timestamp,
-    WorkerId,
+    WorkerId, store::Remaining,
 };
 
 /// The most outcomes in one page.
@@ -21,7 +21,8 @@ const PAGE: usize = 5_000;
 const STATUS: &str = "
     SELECT r.key, r.meta, r.rank, r.phase, r.paused, r.cancelled, r.admission, r.by_action, r.sealed_at, r.finished_at,
            r.total, r.pending, r.ready + r.alone + r.waiting, r.leased, r.finished, r.duplicates,
-           r.attempts, r.calls, r.throttled, r.retries, r.lost, r.first_attempt_at, r.last_attempt_at, a.hold
+           r.attempts, r.calls, r.throttled, r.retries, r.lost, r.first_attempt_at, r.last_attempt_at, a.hold,
+           r.fresh_at
     FROM runs r JOIN accounts a ON a.key = r.account ";
 
 fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
@@ -35,12 +36,13 @@ fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
     let hold: Option<String> = row.get(23)?;
     let mut run = read_meta(&meta)?;
     run.priority = priority_of(row.get(2)?)?;
+    let phase = phase_of(&row.get::<_, String>(3)?)?;
     let status = RunStatus {
         run,
-        phase: phase_of(&row.get::<_, String>(3)?)?,
+        phase,
         paused: row.get(4)?,
         cancelled: row.get(5)?,
-        admission: row.get(6)?,
+        admission: row.get::<_, Option<u64>>(6)?.filter(|_| phase >= crate::RunPhase::Admitted),
         by_action: serde_json::from_str(&by_action).map_err(|e| unreadable("the actions of a run", e))?,
         counters: Counters {
             total: row.get(10)?,
@@ -62,6 +64,7 @@ fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
         },
         sealed_at: moment(row, 8)?,
         finished_at: moment(row, 9)?,
+        fresh_at: moment(row, 24)?,
         hold: in_force(hold.as_deref(), now)?,
     };
     Ok((row.get(0)?, status))
@@ -97,7 +100,7 @@ pub(super) fn run(conn: &Connection, now: Timestamp, id: &RunId) -> StepResult<O
 pub(super) fn runs(conn: &Connection, now: Timestamp, limit: usize) -> StepResult<Vec<RunStatus>> {
     let found = conn
         .prepare_cached(&format!(
-            "{STATUS} WHERE r.id IS NOT NULL AND r.phase <> 'open' ORDER BY r.created_at DESC, r.key DESC LIMIT ?1"
+            "{STATUS} WHERE r.id IS NOT NULL AND r.phase <> 'open' ORDER BY r.created_at DESC, r.id DESC LIMIT ?1"
         ))?
         .query_and_then([i64::try_from(limit).unwrap_or(i64::MAX)], |row| status(row, now))?
         .collect::<StepResult<_>>()?;
@@ -113,7 +116,7 @@ pub(super) fn unfinished(
     let found = conn
         .prepare_cached(&format!(
             "{STATUS} WHERE r.account = ?1 AND r.phase IN ('sealed', 'resolved', 'admitted')
-             ORDER BY r.admission IS NULL, r.rank, r.admission, r.created_at, r.key"
+             ORDER BY r.phase <> 'admitted', r.rank, iif(r.phase = 'admitted', r.admission, 0), r.sealed_at, r.id"
         ))?
         .query_and_then([account], |row| status(row, now))?
         .collect::<StepResult<_>>()?;
@@ -137,6 +140,40 @@ pub(super) fn requests(
             i64::try_from(limit).unwrap_or(i64::MAX)
         ],
         |row| Ok((Place(row.get(0)?).seq(), read_request(row, 1)?)),
+    )?
+    .collect()
+}
+
+pub(super) fn remaining(
+    conn: &Connection,
+    id: &RunId,
+    from_seq: u64,
+    limit: usize,
+) -> StepResult<Vec<Remaining>> {
+    let run = Run::visible(conn, id)?;
+    conn.prepare_cached(
+        "SELECT place, line, user, action, reason, resolved, may_have_applied FROM jobs
+         WHERE place >= ?1 AND place < ?2 AND resolution = 'change'
+             AND state IN ('pending', 'ready', 'alone', 'waiting', 'leased')
+         ORDER BY place LIMIT ?3",
+    )?
+    .query_and_then(
+        params![
+            Place::of(run.key, from_seq).0,
+            Place::end(run.key).0,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        |row| {
+            let request = read_request(row, 1)?;
+            let user: String = row.get(5)?;
+            Ok(Remaining {
+                seq: Place(row.get(0)?).seq(),
+                line: request.line,
+                action: request.action,
+                user: serde_json::from_str(&user).map_err(|e| unreadable("a resolved user", e))?,
+                may_have_applied: row.get(6)?,
+            })
+        },
     )?
     .collect()
 }

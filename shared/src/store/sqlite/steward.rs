@@ -5,9 +5,10 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::{
+    again,
     errors::{StepResult, unreadable},
     ledger::{End, Moves, end},
-    runs::Run,
+    runs::{Run, next_number},
     schema::{Place, State},
     writer::Step,
 };
@@ -23,7 +24,10 @@ pub(super) fn take(
     ttl: Duration,
 ) -> StepResult<Option<Steward>> {
     let run = Run::visible(step.conn, id)?;
-    if run.phase != RunPhase::Sealed || run.paused || run.cancelled {
+    // One that stood still and has a job in flight waits for it: nothing of it is leased anew, and so none of its jobs
+    // changes hands while it is resolved again.
+    let open = run.phase == RunPhase::Sealed || (run.stood_still(step.now) && run.leased == 0);
+    if !open || run.paused || run.cancelled {
         return Ok(None);
     }
     let now = step.now.as_millis();
@@ -43,14 +47,19 @@ pub(super) fn take(
     }
 }
 
+/// The last stewardship of a run, and until when it lasts.
+fn last(step: &Step<'_>, run: &Run) -> StepResult<(u64, Option<i64>)> {
+    Ok(step
+        .conn
+        .prepare_cached("SELECT steward, steward_until FROM runs WHERE key = ?1")?
+        .query_row([run.key], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
 /// The run, if the stewardship is still in force.
 fn held(step: &Step<'_>, steward: &Steward) -> StepResult<Run> {
     let run = Run::visible(step.conn, &steward.run)?;
-    let (token, until): (u64, Option<i64>) = step
-        .conn
-        .prepare_cached("SELECT steward, steward_until FROM runs WHERE key = ?1")?
-        .query_row([run.key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let in_force = run.phase == RunPhase::Sealed
+    let (token, until) = last(step, &run)?;
+    let in_force = (run.phase == RunPhase::Sealed || run.stood_still(step.now))
         && token == steward.token
         && until.is_some_and(|until| until > step.now.as_millis());
     if in_force {
@@ -76,7 +85,11 @@ pub(super) fn resolve(
     let run = held(step, steward)?;
     let mut moves = Moves::default();
     for (seq, resolution) in resolved {
-        resolve_one(step, &mut moves, &run, *seq, resolution)?;
+        if run.phase == RunPhase::Sealed {
+            resolve_one(step, &mut moves, &run, *seq, resolution)?;
+        } else {
+            again::resolve(step, &mut moves, &run, *seq, resolution)?;
+        }
     }
     moves.settle(step)
 }
@@ -148,41 +161,54 @@ fn resolve_one(
 }
 
 pub(super) fn finish(step: &mut Step<'_>, steward: &Steward) -> StepResult<()> {
+    let run = Run::visible(step.conn, &steward.run)?;
+    let open = run.phase == RunPhase::Sealed || run.stood_still(step.now);
+    if !open && !run.cancelled && last(step, &run)?.0 == steward.token {
+        // It did so before.
+        return Ok(());
+    }
     let run = held(step, steward)?;
     if run.unresolved > 0 {
         return Err(run.refuse("some of its requests have no resolution yet").into());
     }
     step.conn
         .prepare_cached(
-            "UPDATE runs SET phase = 'resolved', steward_worker = NULL, steward_until = NULL WHERE key = ?1",
+            "UPDATE runs SET phase = CASE phase WHEN 'sealed' THEN 'resolved' ELSE phase END, fresh_at = ?2,
+                 steward_worker = NULL, steward_until = NULL
+             WHERE key = ?1",
         )?
-        .execute([run.key])?;
+        .execute(params![run.key, step.now.as_millis()])?;
     step.wake(&run.account_name);
     Ok(())
 }
 
 pub(super) fn admit(step: &mut Step<'_>, id: &RunId) -> StepResult<u64> {
     let run = Run::visible(step.conn, id)?;
+    let admitted = matches!(run.phase, RunPhase::Admitted | RunPhase::Finished);
+    if let Some(number) = run.admission.filter(|_| admitted) {
+        return Ok(number);
+    }
     if run.cancelled {
         return Err(run.refuse("it was cancelled, so it can't be admitted").into());
-    }
-    if let Some(admission) = run.admission {
-        return Ok(admission);
     }
     if run.phase != RunPhase::Resolved {
         return Err(run.refuse("it can't be admitted before it is resolved").into());
     }
-    let admission: u64 = step
-        .conn
-        .prepare_cached(
-            "UPDATE accounts SET admissions = admissions + 1 WHERE key = ?1 RETURNING admissions",
-        )?
-        .query_row([run.account], |row| row.get(0))?;
+    run.goes_on(step.now)?;
+    let number = match run.admission {
+        Some(number) => number,
+        // Sealed by a usher that numbered at the admission.
+        None => next_number(step.conn, run.account)?,
+    };
     step.conn
         .prepare_cached("UPDATE runs SET phase = 'admitted', admission = ?2 WHERE key = ?1")?
-        .execute(params![run.key, admission])?;
+        .execute(params![run.key, number])?;
+    // One whose requests were all left out as duplicates has nothing to wait for.
+    let mut moves = Moves::default();
+    moves.touch(run.key);
+    moves.settle(step)?;
     step.wake(&run.account_name);
-    Ok(admission)
+    Ok(number)
 }
 
 /// A pending job as the promotion needs it.
@@ -200,12 +226,13 @@ pub(super) fn promote(step: &mut Step<'_>, id: &RunId, limit: usize) -> StepResu
     if run.phase.is_over() {
         return Ok(0);
     }
-    let Some(admission) = run.admission else {
+    let Some(admission) = run.admission.filter(|_| run.phase == RunPhase::Admitted) else {
         return Err(run.refuse("it can't be worked before it is admitted").into());
     };
     if run.cancelled {
         return Err(run.refuse("it was cancelled, so nothing more is put into the queue").into());
     }
+    run.goes_on(step.now)?;
     let jobs: Vec<Pending> = step
         .conn
         .prepare_cached(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     errors::{StepResult, unreadable},
-    runs::{Run, account_key_or_new, phase_of, read_id},
+    runs::{Run, account_key_or_new, next_number, phase_of, read_id},
     schema::Place,
     writer::Step,
 };
@@ -123,19 +123,23 @@ pub(super) fn seal(step: &mut Step<'_>, id: &RunId, seal: &Seal) -> StepResult<S
             "INSERT OR REPLACE INTO idempotency (account, key, digest, run) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![run.account, kept.key, kept.digest, run.id.as_str()])?;
+    // Numbered here and not when it is admitted: a small urgent run is ready before a large one that was submitted earlier.
+    let number = next_number(step.conn, run.account)?;
     let by_action =
         serde_json::to_string(&kept.by_action).map_err(|e| unreadable("a seal to be stored", e))?;
     let text = serde_json::to_string(&kept).map_err(|e| unreadable("a seal to be stored", e))?;
     step.conn
         .prepare_cached(
-            "UPDATE runs SET phase = 'sealed', sealed_at = ?2, by_action = ?3, seal = ?4, previous = ?5 WHERE key = ?1",
+            "UPDATE runs SET phase = 'sealed', sealed_at = ?2, by_action = ?3, seal = ?4, previous = ?5, admission = ?6
+             WHERE key = ?1",
         )?
         .execute(params![
             run.key,
             step.now.as_millis(),
             by_action,
             text,
-            previous.as_ref().map(RunId::as_str)
+            previous.as_ref().map(RunId::as_str),
+            number
         ])?;
     step.wake(&run.account_name);
     Ok(Sealed::New { previous })

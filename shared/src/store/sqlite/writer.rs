@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::{
     errors::{StepResult, again, of_the_group, translate},
     ledger::Moves,
+    schema::FORMAT,
     signals::Signals,
 };
 use crate::{AccountName, Clock, Timestamp, store::StoreError};
@@ -51,6 +52,19 @@ pub(super) struct Step<'a> {
     deferred: &'a mut Moves,
 }
 
+impl<'a> Step<'a> {
+    /// A step apart from any group: nobody is woken by it.
+    #[cfg(test)]
+    pub(super) fn alone(
+        conn: &'a Connection,
+        now: Timestamp,
+        wakes: &'a mut Vec<AccountName>,
+        deferred: &'a mut Moves,
+    ) -> Self {
+        Self { conn, now, wakes, deferred }
+    }
+}
+
 impl Step<'_> {
     /// Leaves it to the end of the group to write what moved: only for work that goes by [`Writer::ask_deferring`]. The
     /// step must have succeeded by then.
@@ -72,6 +86,8 @@ trait Task: Send {
     fn defers(&self) -> bool;
     /// Carries it out; the error is what SQLite or the store said.
     fn run(&mut self, step: &mut Step<'_>) -> Result<(), ()>;
+    /// Does not carry it out, for this reason.
+    fn refuse(&mut self, error: StoreError);
     /// Answers after the commit; `failed` is why there was none.
     fn answer(self: Box<Self>, path: &Path, failed: Option<&rusqlite::Error>);
 }
@@ -97,6 +113,10 @@ where
         let outcome = if matches!(result, Some(Ok(_))) { Ok(()) } else { Err(()) };
         self.result = result;
         outcome
+    }
+
+    fn refuse(&mut self, error: StoreError) {
+        self.result = Some(Err(error.into()));
     }
 
     fn answer(self: Box<Self>, path: &Path, failed: Option<&rusqlite::Error>) {
@@ -280,7 +300,14 @@ impl Scribe {
         wakes: &mut Vec<AccountName>,
     ) -> rusqlite::Result<()> {
         let mut deferred = Moves::default();
+        // A newer usher may have brought the file up to date under this one's hands.
+        let newer = self.newer_format()?;
         for mut task in rest.by_ref() {
+            if let Some(found) = newer {
+                task.refuse(StoreError::TooNew { found, supported: FORMAT });
+                done.push(task);
+                continue;
+            }
             if !task.defers() {
                 self.settle(&mut deferred, wakes)?;
             }
@@ -299,6 +326,12 @@ impl Scribe {
             self.execute("RELEASE request")?;
         }
         self.settle(&mut deferred, wakes)
+    }
+
+    /// The file's format, where it is one that this program does not know.
+    fn newer_format(&self) -> rusqlite::Result<Option<u64>> {
+        let found = self.conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
+        Ok(Some(found).filter(|found| *found > FORMAT))
     }
 
     /// Writes the counters that were left behind.

@@ -1,9 +1,7 @@
 //! The scripts, raw and through their wrapper, on a real Redis of the test's own.
 
-use std::process::{Child, Command, Stdio};
-
 use proptest::{prelude::*, test_runner::TestRunner};
-use tempfile::TempDir;
+use usher_redis_server::{Durability, RedisServer};
 
 use super::{
     super::{
@@ -15,43 +13,16 @@ use super::{
 
 const LIGHT: Label = Label("light");
 
-/// A redis-server on a free port, gone with this value.
-struct Server {
-    process: Child,
-    port: u16,
-    _dir: TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
+/// A redis-server, and what the tests make with it.
+struct Server(RedisServer);
 
 impl Server {
     fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server must be installed");
-        let server = Self { process, port, _dir: dir };
-        for _ in 0..200 {
-            if server.client().get_connection().is_ok() {
-                return server;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        panic!("redis-server did not answer on port {port}");
+        Self(RedisServer::start(Durability::Memory, &[]))
     }
 
     fn client(&self) -> redis::Client {
-        redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap()
+        redis::Client::open(self.0.url()).unwrap()
     }
 
     fn limiter(&self, per_second: f64) -> Arc<RedisLimiter> {

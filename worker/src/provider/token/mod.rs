@@ -5,6 +5,8 @@
 //! so that of all workers one asks the vendor. A process whose token is fresh asks nobody.
 
 mod fleet;
+#[cfg(test)]
+mod fuzz;
 mod life;
 #[cfg(test)]
 mod paper;

@@ -2,14 +2,16 @@
 //!
 //! Sources: Zoom's API reference for `PUT /users/{userId}/status` (its error table), "Rate limits", and "Error definitions".
 //! Decisions where the documents are silent:
-//! - Any 2xx of a change is `applied`: one document has 204, another 200. But where a body comes with it that is no JSON, it
-//!   was not Zoom that answered (a portal, a proxy), and nothing is known: `transient`, for "deactivated" must be true.
+//! - A change is `applied` where the answer is a whole 200 or 204 (one document has the one, another the other) with no body, or
+//!   with a JSON object that states no error. Anything else under a 2xx is not Zoom's word that it is done (a portal's page, a
+//!   gateway's 202, an answer that broke off): `transient`, for "deactivated" must be true. The next try tells.
 //! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so that user is `rejected`:
 //!   halting would let one such user stop everybody behind it, the urgent ones too. What concerns the whole account, a
 //!   missing scope, has codes of its own (4711, 4700), which do halt it. A 403 of a listing or a look-up is about nobody in
 //!   particular, so it halts the account.
-//! - A 404 without one of the codes for "no such user" tells nothing about the user: the address may be wrong, a gateway
-//!   may have answered.
+//! - A 4xx that is no JSON object or has neither code nor message, a 404 without a code, and a status that is none of HTTP's, are not Zoom's: a gateway, a firewall or
+//!   the wrong host has answered, and would answer so for everybody. They are `transient`, so that the breaker stops the run
+//!   instead of every user ending as rejected.
 //! - A redirect is never followed (the token would go with it); it may be a portal in front of the network or a
 //!   maintenance page, so it is `transient`.
 
@@ -56,10 +58,16 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
             reply.message = Some(redirected(answer));
         }
         400..500 if answer.body.cut().is_some() && !said.json => cut(answer, &mut reply),
+        400..500
+            if status != 401
+                && said.code.is_none()
+                && (status == 404 || !said.json || said.message.is_none()) =>
+        {
+            foreign(status, &said, &mut reply);
+        }
         400..500 => refused(call, status, &said, &mut reply),
         _ => {
-            reply.message =
-                reply.message.or_else(|| Some(format!("HTTP {status} is no answer that Zoom documents")));
+            foreign(status, &said, &mut reply);
             reply.may_have_applied = matches!(call, Call::Apply(_));
         }
     }
@@ -67,27 +75,58 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
 }
 
 fn succeeded(call: Call, answer: &Answer, mut reply: Reply) -> Reply {
+    let doubt = match call {
+        Call::Apply(_) => not_done(answer),
+        Call::List | Call::LookUp => (answer.status != 200)
+            .then(|| ("status", format!("HTTP {} is no answer of Zoom's to a question", answer.status))),
+    };
     reply.verdict = Verdict::Applied;
-    let body = answer.body.bytes();
-    match call {
-        Call::Apply(_) => {
-            let json = match answer.body.cut() {
-                None => serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok(),
-                Some(_) => body.trim_ascii_start().starts_with(b"{"),
-            };
-            if !body.trim_ascii().is_empty() && !json {
-                reply.verdict = Verdict::Transient;
-                reply.code = Some("not_json".to_owned());
-                reply.message = Some(
-                    "the answer says that it is done, but it is not Zoom's: its body is no JSON".to_owned(),
-                );
-                reply.may_have_applied = true;
-            }
-        }
-        // A page that broke off is no page.
-        Call::List | Call::LookUp => cut(answer, &mut reply),
+    if answer.body.cut().is_some() {
+        // A page that broke off is no page, and an answer that broke off confirms nothing.
+        cut(answer, &mut reply);
+    } else if let Some((code, message)) = doubt {
+        reply.verdict = Verdict::Transient;
+        reply.code = Some(code.to_owned());
+        reply.message = Some(limit(message));
     }
+    reply.may_have_applied = reply.verdict == Verdict::Transient && matches!(call, Call::Apply(_));
     reply
+}
+
+/// Why an answer under a 2xx does not say that the change is done: (code, message).
+fn not_done(answer: &Answer) -> Option<(&'static str, String)> {
+    let status = answer.status;
+    if !matches!(status, 200 | 204) {
+        return Some(("status", format!("HTTP {status} does not say that the change is done")));
+    }
+    if answer.body.bytes().trim_ascii().is_empty() {
+        return None;
+    }
+    let said = Said::read(answer.body.bytes());
+    // What is not UTF-8 is no JSON, even where an error's words could be made out of it.
+    let json = said.json && std::str::from_utf8(answer.body.bytes()).is_ok();
+    match (json, said.code, said.message) {
+        (false, ..) => Some((
+            "not_json",
+            "the answer says that it is done, but it is not Zoom's: its body is no JSON object".to_owned(),
+        )),
+        (true, Some(code), message) => Some((
+            "contradiction",
+            format!(
+                "HTTP {status} says that it is done, its body has error {code}: {}",
+                message.unwrap_or_default()
+            ),
+        )),
+        (true, None, _) => None,
+    }
+}
+
+/// An answer that is not Zoom's own.
+fn foreign(status: u16, said: &Said, reply: &mut Reply) {
+    reply.verdict = Verdict::Transient;
+    reply.code = Some(status.to_string());
+    let excerpt = said.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    reply.message = Some(limit(format!("HTTP {status}, and not as Zoom answers{excerpt}")));
 }
 
 /// An answer that was not read to its end, and that means nothing without it.

@@ -40,6 +40,8 @@ struct GrantBody {
 pub(super) fn grant(answer: &Answer, whence: &Whence, now: Timestamp) -> Result<Granted, Reply> {
     if answer.status == 200
         && answer.body.cut().is_none()
+        // A list would be read by places, too.
+        && answer.body.bytes().trim_ascii_start().starts_with(b"{")
         && let Ok(body) = serde_json::from_slice::<GrantBody>(answer.body.bytes())
         && let Some(granted) = granted(body)
     {
@@ -62,17 +64,22 @@ fn granted(body: GrantBody) -> Option<Granted> {
 fn refusal(answer: &Answer, whence: &Whence, now: Timestamp) -> Reply {
     // A 200 that is no token may hold a secret in a form that is not understood: nothing of it is shown.
     let said = if answer.status == 200 { Said::default() } else { Said::read(answer.body.bytes()) };
-    let error = serde_json::from_slice::<Value>(answer.body.bytes())
-        .ok()
-        .and_then(|body| body.get("error").and_then(scalar))
-        .filter(|_| said.json)
-        .map(|error| error.chars().take(40).collect::<String>());
+    let error = said.error.clone();
     let reply = Reply {
         http: Some(answer.status),
         code: Some(error.clone().unwrap_or_else(|| "token".to_owned())),
         ..Reply::of(Verdict::Transient)
     };
     match answer.status {
+        300..400 => Reply {
+            code: Some("redirect".to_owned()),
+            message: Some(format!(
+                "Zoom's token endpoint redirects (HTTP {}); usher follows no redirect with a secret: check token_url and \
+                 the network",
+                answer.status
+            )),
+            ..reply
+        },
         429 => {
             let refusal = throttle::refusal(&answer.headers, &said, now);
             Reply {
@@ -214,6 +221,8 @@ mod tests {
     fn trouble_on_the_way_is_transient_and_a_rate_limit_is_throttled() {
         for (status, body) in [
             (200, "{}"),
+            (200, r#"["t",3600,"a b"]"#),
+            (200, r#"{"access_token":"t","access_token":"u"}"#),
             (200, "<html>login</html>"),
             (200, r#"{"access_token":""}"#),
             (200, r#"{"access_token":"a\nb"}"#),

@@ -6,7 +6,11 @@
 mod access;
 mod classify;
 mod directory;
+#[cfg(test)]
+mod fuzz;
 mod grant;
+mod heard;
+mod json;
 mod rates;
 mod said;
 mod throttle;
@@ -19,7 +23,7 @@ use futures::future::join_all;
 use http::{Method, header::AUTHORIZATION};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Client;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 use usher_shared::{
@@ -28,8 +32,9 @@ use usher_shared::{
 };
 
 use super::{
-    Access, Call, Cursor, Label, Page, Provider, ProviderError, ProviderOptions, Rate, Reply,
+    Access, Call, Cursor, Examined, Label, Page, Provider, ProviderError, ProviderOptions, Rate, Reply,
     http::{Answer, PAGE_BODY, SMALL_BODY, check_address, client, exchange},
+    strike::strike,
     token::{Fleet, Tokens},
 };
 use directory::NoUser;
@@ -96,9 +101,22 @@ impl ZoomProvider {
         Ok(Self { account: account.clone(), base_url, client, tokens, client_secret, rates, options })
     }
 
-    /// One call, its token included, within the call's timeout. A 401 drops the token that was used, and so does a missing
-    /// scope: a scope that is added shows in a new token only.
+    /// One call, its token included, within the call's timeout.
     async fn call(
+        &self,
+        call: Call,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&serde_json::Value>,
+    ) -> Result<(Answer, Reply), Reply> {
+        let (answer, reply) = self.ask(call, method, path, query, body).await?;
+        if reply.verdict == Verdict::Applied { Ok((answer, reply)) } else { Err(reply) }
+    }
+
+    /// The same, with the answer whatever it means; `Err` where none came. A 401 drops the token that was used, and so does
+    /// a missing scope: a scope that is added shows in a new token only.
+    async fn ask(
         &self,
         call: Call,
         method: Method,
@@ -119,7 +137,7 @@ impl ZoomProvider {
         let mut request = request.build().map_err(|_| self.unbuildable())?;
         request.headers_mut().insert(AUTHORIZATION, token.bearer.clone());
         let limit = if call == Call::List { PAGE_BODY } else { SMALL_BODY };
-        let answer = match exchange(&self.client, request, limit, deadline).await {
+        let mut answer = match exchange(&self.client, request, limit, deadline).await {
             Ok(answer) => answer,
             Err(none) => {
                 let mut reply = Reply::from(none);
@@ -127,20 +145,12 @@ impl ZoomProvider {
                 return Err(reply);
             }
         };
-        let mut reply = classify::classify(call, &answer, self.now());
+        strike(&mut answer, &[&token.secret, &self.client_secret]);
+        let reply = classify::classify(call, &answer, self.now());
         if reply.verdict == Verdict::Unauthorized || reply.halt.is_some() {
             self.tokens.refused(&token);
         }
-        if reply.verdict == Verdict::Applied {
-            return Ok((answer, reply));
-        }
-        for secret in [&token.secret, &self.client_secret] {
-            if let Some(message) = reply.message.as_mut().filter(|text| text.contains(secret.expose_secret()))
-            {
-                *message = message.replace(secret.expose_secret(), "[secret]");
-            }
-        }
-        Err(reply)
+        Ok((answer, reply))
     }
 
     fn now(&self) -> Timestamp {
@@ -153,6 +163,17 @@ impl ZoomProvider {
             message: Some(format!("no valid address can be made from base_url of account {}", self.account)),
             ..Reply::of(Verdict::Rejected)
         }
+    }
+
+    fn page(&self, answer: &Answer, cursor: &Cursor, status: Status) -> Result<Page, Reply> {
+        let Some(page) = directory::page(answer.body.bytes(), status) else {
+            return Err(unreadable(answer, "a page of users"));
+        };
+        if page.unreadable > 0 {
+            tracing::warn!(account = %self.account, entries = page.unreadable, "listed entries without an id or address");
+        }
+        let next = page.next_page_token.map(|token| Cursor { listing: cursor.listing, page: Some(token) });
+        Ok(Page { users: page.users, next, total: page.total_records })
     }
 
     async fn set_status(&self, action: Action, user: &ResolvedUser) -> Reply {
@@ -243,7 +264,16 @@ impl Provider for ZoomProvider {
         let segment = segment(user.as_str()).ok_or_else(|| unnameable(user.as_str()))?;
         match self.call(Call::LookUp, Method::GET, &format!("/users/{segment}"), &[], None).await {
             Ok((answer, _)) => match directory::single(answer.body.bytes()) {
-                Ok(user) => Ok(Some(user)),
+                Ok(found) if directory::is_asked_for(&found, user) => Ok(Some(found)),
+                // Refused alone, too: an address that Zoom knows under another name would never be answered otherwise.
+                Ok(_) => Err(Reply {
+                    verdict: Verdict::Rejected,
+                    code: Some("other_user".to_owned()),
+                    message: Some(
+                        "Zoom answered about another user than the one who was asked for".to_owned(),
+                    ),
+                    ..unreadable(&answer, "")
+                }),
                 Err(NoUser::NotZoom) => Err(unreadable(&answer, "a user")),
                 // One such user must not hold up everybody else: it is refused alone.
                 Err(NoUser::Incomplete) => Err(Reply {
@@ -269,19 +299,38 @@ impl Provider for ZoomProvider {
             query.push(("next_page_token", page));
         }
         let (answer, _) = self.call(Call::List, Method::GET, "/users", &query, None).await?;
-        let Some(page) = directory::page(answer.body.bytes(), status) else {
-            return Err(unreadable(&answer, "a page of users"));
-        };
-        if page.unreadable > 0 {
-            tracing::warn!(account = %self.account, entries = page.unreadable, "listed entries without an id or address");
-        }
-        let next = page.next_page_token.map(|token| Cursor { listing: cursor.listing, page: Some(token) });
-        Ok(Page { users: page.users, next, total: page.total_records })
+        self.page(&answer, cursor, status)
     }
 
     async fn access(&self) -> Result<Access, Reply> {
         let token = self.tokens.current(Instant::now() + self.options.call_timeout).await?;
         Ok(access::access(token.scopes.as_deref()))
+    }
+
+    async fn examine(&self) -> Examined {
+        let access = self.access().await;
+        let nothing = Examined { access, page: None, clocks: None, told: None };
+        if nothing.access.is_err() {
+            return nothing;
+        }
+        let (cursor, page_size) = (Cursor { listing: "active", page: None }, PAGE_SIZE.to_string());
+        let query = [("status", cursor.listing), ("page_size", page_size.as_str())];
+        let before = self.now();
+        match self.ask(Call::List, Method::GET, "/users", &query, None).await {
+            Ok((answer, reply)) => {
+                let ours = before.after(self.now().since(before) / 2);
+                Examined {
+                    clocks: heard::date(&answer.headers).map(|vendors| (vendors, ours)),
+                    told: heard::limit(&answer.headers),
+                    page: Some(match reply.verdict {
+                        Verdict::Applied => self.page(&answer, &cursor, Status::Active),
+                        _ => Err(reply),
+                    }),
+                    ..nothing
+                }
+            }
+            Err(reply) => Examined { page: Some(Err(reply)), ..nothing },
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What Zoom says in the body of an error: a code, a message, the fields that it does not like.
 
+use serde::Deserialize;
 use serde_json::Value;
+
+use super::json::{self, Read};
 
 /// Messages are kept for reports: so long and no longer.
 const MESSAGE: usize = 500;
@@ -16,8 +19,23 @@ pub(super) struct Said {
     pub(super) code: Option<String>,
     /// The message, with the fields' messages behind it.
     pub(super) message: Option<String>,
+    /// OAuth's word for what is wrong, where there is one.
+    pub(super) error: Option<String>,
     /// Whether the body is a JSON object.
     pub(super) json: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    code: Read<Option<String>>,
+    message: Value,
+    reason: Value,
+    error_description: Value,
+    error: Value,
+    #[serde(rename = "errorMessage")]
+    error_message: Value,
+    errors: Value,
 }
 
 impl Said {
@@ -25,17 +43,18 @@ impl Said {
     pub(super) fn read(body: &[u8]) -> Self {
         // Invalid UTF-8 in a message must not hide the code beside it.
         let text = String::from_utf8_lossy(body);
-        let Ok(Value::Object(fields)) = serde_json::from_str::<Value>(&text) else {
+        let Some(body) = json::object::<ErrorBody>(&text) else {
             return Self { message: tidy(&text, EXCERPT), ..Self::default() };
         };
-        let code = fields.get("code").and_then(scalar).map(|code| code.chars().take(CODE).collect());
-        let mut message = ["message", "reason", "error_description", "error", "errorMessage"]
-            .iter()
-            .find_map(|key| fields.get(*key).and_then(Value::as_str).filter(|text| !text.trim().is_empty()))
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        for error in fields.get("errors").and_then(Value::as_array).into_iter().flatten() {
+        let code = body.code.0.and_then(|code| tidy(&code, CODE));
+        let mut message =
+            [&body.message, &body.reason, &body.error_description, &body.error, &body.error_message]
+                .into_iter()
+                .find_map(|text| text.as_str().filter(|text| !text.trim().is_empty()))
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+        for error in body.errors.as_array().into_iter().flatten() {
             let field = error.get("field").and_then(scalar);
             let said = error.get("message").and_then(scalar);
             let part = match (field, said) {
@@ -51,7 +70,8 @@ impl Said {
                 break;
             }
         }
-        Self { code, message: tidy(&message, MESSAGE), json: true }
+        let error = scalar(&body.error).and_then(|error| tidy(&error, CODE));
+        Self { code, message: tidy(&message, MESSAGE), error, json: true }
     }
 
     /// The message in lower case, for comparing.
@@ -111,6 +131,13 @@ mod tests {
         assert_eq!(said(b"<html>\r\n<b>502</b></html>"), (None, some("<html> <b>502</b></html>"), false));
         assert_eq!(said(b"[1,2]"), (None, some("[1,2]"), false));
         assert_eq!(said(b""), (None, None, false));
+        assert_eq!(
+            said(b"{\"code\":\"1\\u001b[2J\",\"message\":\"a\\u0007\"}"),
+            (some("1 [2J"), some("a"), true)
+        );
+        assert_eq!(said(b"[1001]"), (None, some("[1001]"), false), "no fields by their places");
+        let twice = br#"{"code":1,"code":1001}"#;
+        assert_eq!(said(twice), (None, some(r#"{"code":1,"code":1001}"#), false));
         assert_eq!(said(b"{\"code\":124,\"message\":\"a\xffb\"}"), (some("124"), some("a\u{fffd}b"), true));
     }
 

@@ -55,6 +55,7 @@ pub(super) fn remaining(headers: &HeaderMap) -> Option<u32> {
     text(headers, "x-ratelimit-remaining")?.trim().parse().ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header's value, where it is text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

@@ -15,6 +15,7 @@ use super::grant::{Whence, grant};
 use crate::provider::{
     Reply,
     http::{SMALL_BODY, exchange},
+    strike::strike,
     token::{Granted, Sealing, TokenSource},
 };
 
@@ -44,11 +45,15 @@ impl Credentials {
         Sealing::new(&self.client_secret, &bound_to)
     }
 
+    fn pair(&self) -> SecretString {
+        format!("{}:{}", self.client_id, self.client_secret.expose_secret()).into()
+    }
+
     fn basic(&self) -> HeaderValue {
-        let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
         #[expect(clippy::expect_used, reason = "base64 has no character that a header can't hold")]
-        let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair)))
-            .expect("base64 is a valid header value");
+        let mut basic =
+            HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(self.pair().expose_secret())))
+                .expect("base64 is a valid header value");
         basic.set_sensitive(true);
         basic
     }
@@ -74,11 +79,13 @@ impl TokenSource for ZoomTokens {
             ..Reply::of(Verdict::Transient)
         })?;
         request.headers_mut().insert(AUTHORIZATION, credentials.basic());
-        let answer = exchange(&self.client, request, SMALL_BODY, deadline).await.map_err(|none| Reply {
-            // Whatever became of the request for a token, no user was changed by it.
-            may_have_applied: false,
-            ..Reply::from(none)
-        })?;
+        let mut answer =
+            exchange(&self.client, request, SMALL_BODY, deadline).await.map_err(|none| Reply {
+                // Whatever became of the request for a token, no user was changed by it.
+                may_have_applied: false,
+                ..Reply::from(none)
+            })?;
+        strike(&mut answer, &[&credentials.client_secret, &credentials.pair()]);
         grant(&answer, &credentials.whence, self.clock.now())
     }
 }

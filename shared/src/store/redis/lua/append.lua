@@ -8,7 +8,7 @@ local run = load_run(ARGV[2])
 if not run then return { NO_RUN } end
 if run.phase ~= 'o' then return { WRONG_PHASE, run.phase } end
 local first, n, added = tonumber(ARGV[3]), #ARGV - 3, 0
-if first >= run.next then
+if n > 0 and first >= run.next then
   -- Past everything there is: all new, a page at a time.
   for i = 1, n do put(run, first + i - 1, ARGV[3 + i]) end
   save_jobs()
@@ -20,7 +20,7 @@ else
   end
 end
 add(run, 'appended', added)
-add(run, 'next', max(0, first + n - run.next))
+if n > 0 then add(run, 'next', max(0, first + n - run.next)) end
 save_runs()
 call('ZADD', base .. ':open', now, run.id)
 return { 0 }

@@ -24,21 +24,13 @@ if #seqs < limit then gather(call('LPOP', run.key .. ':ready', limit - #seqs) or
 if #seqs < limit then gather(call('ZPOPMIN', run.key .. ':alone', limit - #seqs), 2) end
 if #seqs < limit then gather(call('ZPOPMIN', run.key .. ':wait', limit - #seqs), 2) end
 local queued = #seqs
-local last = min(run.next, run.cursor + limit - queued)
-for seq = run.cursor, last - 1 do seqs[#seqs + 1] = tostring(seq) end
-if #seqs > 0 then
-  local found = records(run, seqs)
-  local tries = tries_of(run, seqs)
-  for i = 1, #seqs do
-    local record = found[i]
-    if record and not find(record, '^[^\30]*\30D') then
-      cancel_job(run, seqs[i], record, '', 0, tries[i])
-      if i > queued then add(run, 'pending', -1) end
-    end
-  end
-  add(run, 'queued', -queued)
-  add(run, 'cursor', last - run.cursor)
-end
+local found, tries = records(run, seqs), tries_of(run, seqs)
+for i = 1, queued do cancel_job(run, seqs[i], found[i], '', 0, tries[i]) end
+add(run, 'queued', -queued)
+local pending, unleased, last = next_pending(run, limit - queued)
+for i = 1, #pending do cancel_job(run, pending[i], unleased[i], '', 0, false) end
+add(run, 'pending', -#pending)
+add(run, 'cursor', last - run.cursor)
 save_jobs()
 save_runs()
 return { 0, run.total - run.done, run.leased }

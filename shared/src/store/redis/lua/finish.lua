@@ -6,7 +6,8 @@
 --          through, number of reports; and for each report:
 --            packed: kind (0 finish, 1 retry, 2 snooze), 1 where there is an attempt, 1 where that may have reached the
 --              vendor, seq, due in ms (retry, snooze), the attempt's begin, end and calls, 429s;
---            text: finish: outcome's letter FS code FS message, then FS attempt where there is one; else the attempt or ''
+--            text: finish: outcome's letter FS code FS message FS, then the attempt, or where there is none FS worker;
+--              else the attempt or ''
 -- replies  for each lease 0 or LAPSED
 -- keeps    nothing is written for a lapsed lease; a lease is finished once: sent again, it is answered 0 where the
 --          ledger shows this lease's own attempt or outcome, and nothing is counted twice
@@ -42,7 +43,11 @@ local function carry_out(run, seq, record, tries, packed, text)
   elseif run.cancelled then
     cancel_job(run, seq, record, text, ended, tries)
   else
-    if attempted then note(run, seq, tries, text, kind == 1 and 1 or 0, 0, tostring(maybe), began, ended) end
+    if attempted then
+      note(run, seq, tries, text, kind == 1 and 1 or 0, 0, tostring(maybe), began, ended)
+    elseif kind == 1 then
+      note(run, seq, tries, nil, 1, 0, '0')
+    end
     if kind == 1 then run.retries = run.retries + 1 end
     due = format('%d', due)
     call('ZADD', run.key .. ':wait', due, seq)

@@ -3,7 +3,7 @@
 -- A record is `request RS resolution RS outcome`, its parts appended as they come to be known (record.rs has the
 -- fields). Records lie in pages, so that no key grows without bound. The tries of a job, which few jobs have, are
 -- `spent,deaths,maybe,first,last,listed` and the attempts so far, each after an RS. A snoozed attempt is listed, not
--- spent.
+-- spent; a retry without an attempt is spent, not listed (first and last are 0 while none is listed).
 -- Invariant: a job that is neither pending, leased nor finished stands in exactly one of its run's ready (list, file
 -- order), again (came back, by place), alone (must run alone) and wait (by due time).
 local PAGE = 4096
@@ -91,18 +91,21 @@ local function tries_head(tries)
   return tonumber(spent), tonumber(deaths), maybe, tonumber(first), tonumber(last), tonumber(listed)
 end
 
--- Adds an attempt to a job's tries. spent, death: 0 or 1; maybe: '1' where it may have reached the vendor.
+-- Adds an attempt to a job's tries, where there is one (entry). spent, death: 0 or 1; maybe: '1' where it may have reached
+-- the vendor.
 local function note(run, seq, tries, entry, spent, death, maybe, began, ended)
-  local before, deaths, was, first, last, listed, rest = 0, 0, '0', began, ended, 0, ''
+  local before, deaths, was, first, last, listed, rest = 0, 0, '0', 0, 0, 0, ''
   if tries then
     before, deaths, was, first, last, listed = tries_head(tries)
     rest = match(tries, '^[^\30]*(.*)$')
-    if began < first then first = began end
-    if ended > last then last = ended end
+  end
+  if entry then
+    if listed == 0 then first = began end
+    last, listed, rest = ended, listed + 1, rest .. RS .. entry
   end
   if was == '1' then maybe = '1' end
-  local head = concat({ before + spent, deaths + death, maybe, first, last, listed + 1 }, ',')
-  call('HSET', run.key .. ':tries', seq, head .. rest .. RS .. entry)
+  local head = concat({ before + spent, deaths + death, maybe, first, last, listed }, ',')
+  call('HSET', run.key .. ':tries', seq, head .. rest)
   run.tried = true
 end
 
@@ -112,11 +115,10 @@ local function end_job(run, seq, record, outcome, attempted, ended, tries)
   local letter = sub(outcome, 1, 1)
   if tries then
     local _, _, _, first, last, listed = tries_head(tries)
-    if attempted then
-      listed = listed + 1
-      if ended > last then last = ended end
+    if listed > 0 then
+      if attempted then listed, last = listed + 1, ended end
+      outcome = outcome .. GS .. listed .. ',' .. first .. ',' .. last
     end
-    outcome = outcome .. GS .. listed .. ',' .. first .. ',' .. last
   end
   put(run, seq, record .. RS .. outcome)
   run.done = run.done + 1
@@ -148,11 +150,31 @@ local function unclaim(run, record)
   end
 end
 
-local CANCELLED = 'c' .. FS .. FS
+local CANCELLED = 'c' .. FS .. FS .. 'the run was cancelled before this user was done'
 
 local function cancel_job(run, seq, record, attempt, ended, tries)
   unclaim(run, record)
   conclude(run, seq, record, CANCELLED, attempt, ended, tries)
+end
+
+-- The next pending jobs in file order, their records, and the first place not gone through. Duplicates and gaps are passed
+-- over; no more than CHUNK places are gone through.
+local function next_pending(run, most)
+  local seqs, found, at = {}, {}, run.cursor
+  local bound = min(run.next, at + CHUNK)
+  while #seqs < most and at < bound do
+    local part, last = {}, min(bound, at + most - #seqs)
+    for seq = at, last - 1 do part[#part + 1] = tostring(seq) end
+    local got = records(run, part)
+    for i = 1, #part do
+      if got[i] and not find(got[i], '^[^\30]*\30D') then
+        local n = #seqs + 1
+        seqs[n], found[n] = part[i], got[i]
+      end
+    end
+    at = last
+  end
+  return seqs, found, at
 end
 
 -- Puts jobs back among those that are ready; those that must run alone apart.

@@ -1,5 +1,6 @@
 -- A run's state, read once a call and written once at its end: one packed field, because reading and writing a field for
--- each number costs several times what all else does. state.rs reads the same layout.
+-- each number costs several times what all else does. state.rs reads the same layout. Beside it stands `fresh`: when the
+-- users were last resolved or a job leased, whichever is later; format 1 has no such field.
 --
 -- Invariant: pending + queued + leased + done == total, and the counts by outcome sum to done.
 local STATE = '<c1BBBI4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I8I8I8I8'
@@ -11,12 +12,13 @@ local function load_run(id)
   local run = runs[id]
   if run ~= nil then return run end
   local key = run_key(id)
-  local packed = call('HGET', key, 'state')
+  local found = call('HMGET', key, 'state', 'fresh')
+  local packed = found[1]
   if not packed then
     runs[id] = false
     return false
   end
-  run = { id = id, key = key, pages = {}, outcomes = {} }
+  run = { id = id, key = key, pages = {}, outcomes = {}, fresh = tonumber(found[2]) or 0 }
   local paused, cancelled, rest
   run.phase, run.rank, paused, cancelled, run.adm, run.total, run.next, run.appended, run.cursor, run.pending,
     run.queued, run.leased, run.done, run.dups, run.unresolved, run.attempts, run.calls, run.throttled, run.retries,
@@ -32,7 +34,7 @@ end
 local function new_run(id, rank)
   local run = {
     id = id, key = run_key(id), pages = {}, outcomes = {}, counts = NO_OUTCOMES, changed = true,
-    phase = 'o', rank = rank, paused = false, cancelled = false,
+    phase = 'o', rank = rank, paused = false, cancelled = false, fresh = 0,
   }
   for _, field in ipairs({ 'total', 'next', 'appended', 'cursor', 'pending', 'queued', 'leased', 'done', 'dups',
     'unresolved', 'attempts', 'calls', 'throttled', 'retries', 'lost', 'first', 'last', 'sealed', 'ended' }) do
@@ -57,11 +59,12 @@ local function stretch(run, began, ended)
   if ended > run.last then set(run, 'last', ended) end
 end
 
--- The place among the account's runs: urgent before normal before bulk, older first; those not admitted come last.
+-- The place among the account's runs: urgent before normal before bulk, older first; those not admitted come last, in the
+-- same order by their seals.
 local RANK = 281474976710656
 local function place(run)
-  if run.adm then return run.rank * RANK + run.adm end
-  return 3 * RANK + run.sealed
+  if run.phase == 'a' then return run.rank * RANK + run.adm end
+  return (3 + run.rank) * RANK + run.sealed
 end
 
 -- Where a rank begins.
@@ -69,7 +72,20 @@ local function place_of(rank) return format('%d', rank * RANK) end
 
 local function rank_of(score) return floor(score / RANK) end
 
-local function workable(run) return run and run.phase == 'a' and not run.paused and not run.cancelled end
+-- Whether what is known of the run's users is too old to go by: they are resolved again before anything of it is leased.
+local STANDS_STILL = 3600000 -- ms
+local function stood_still(run)
+  return (run.phase == 'a' or run.phase == 'r') and now - run.fresh > STANDS_STILL
+end
+
+-- What is known of the run's users is good as of now.
+local function freshen(run)
+  run.fresh, run.freshened, run.changed = now, true, true
+end
+
+local function workable(run)
+  return run and run.phase == 'a' and not run.paused and not run.cancelled and not stood_still(run)
+end
 
 -- The run has ready jobs: lets `lease` find them.
 local function offer(run)
@@ -84,6 +100,14 @@ end
 -- The run has a job that waits until then.
 local function offer_due(run, at)
   if workable(run) then call('ZADD', base .. ':due', 'LT', at, run.id) end
+end
+
+-- The same of whatever the run has in its queue.
+local function offer_all(run)
+  if call('EXISTS', run.key .. ':ready', run.key .. ':again') > 0 then offer(run) end
+  if call('EXISTS', run.key .. ':alone') > 0 then offer_alone(run) end
+  local first = call('ZRANGE', run.key .. ':wait', 0, 0, 'WITHSCORES')
+  if first[2] then offer_due(run, first[2]) end
 end
 
 -- Nothing more is leased of the run.
@@ -118,7 +142,8 @@ local function save_runs()
         call('HSET', run.key, 'state', pack_struct(STATE, run.phase, run.rank, run.paused and 1 or 0,
           run.cancelled and 1 or 0, run.adm or 0, run.total, run.next, run.appended, run.cursor, run.pending, run.queued,
           run.leased, run.done, run.dups, run.unresolved, run.attempts, run.calls, run.throttled, run.retries, run.lost,
-          run.first, run.last, run.sealed, run.ended) .. run.counts)
+          run.first, run.last, run.sealed, run.ended) .. run.counts,
+          unpack(run.freshened and { 'fresh', format('%d', run.fresh) } or {}))
       end
     end
   end

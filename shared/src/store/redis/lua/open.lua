@@ -6,8 +6,9 @@
 -- keeps    an open run stands in `open` by its last append, so that what is never sealed can expire
 local id = ARGV[2]
 if call('EXISTS', run_key(id)) == 1 then return { TAKEN } end
-new_run(id, tonumber(ARGV[3]))
-call('HSET', run_key(id), 'meta', ARGV[4])
-save_runs()
+-- First: should the server refuse a step, what is left is forgotten in an hour, and the call can be sent again.
 call('ZADD', base .. ':open', now, id)
+new_run(id, tonumber(ARGV[3]))
+save_runs()
+call('HSET', run_key(id), 'meta', ARGV[4])
 return { 0 }

@@ -1,8 +1,9 @@
 -- Puts the next pending jobs of an admitted run into the queue, in file order, each as the newest claim on its user.
 --
 -- KEYS[1]  usher:{account}
--- ARGV     1 now; 2 run; 3 how many places to go through, at most 500
--- replies  {0, still pending}; {NO_RUN}; {WRONG_PHASE, phase} before it is admitted and once it is being cancelled
+-- ARGV     1 now; 2 run; 3 how many jobs, at most 500
+-- replies  {0, still pending}; {NO_RUN}; {WRONG_PHASE, phase} before it is admitted and once it is being cancelled;
+--          {STOOD_STILL, phase}
 -- keeps    cursor is the first place not gone through; a settled request gets its outcome here; a user's claims name
 --          every run that wants to change it, but for those that a run that is over outweighs: so when a cancel
 --          takes a claim back, the next one below is still known
@@ -11,18 +12,17 @@ if not run or run.phase == 'o' then return { NO_RUN } end
 if run.phase ~= 'a' and run.phase ~= 'f' and run.phase ~= 'c' then return { WRONG_PHASE, run.phase } end
 if run.phase ~= 'a' then return { 0, 0 } end
 if run.cancelled then return { WRONG_PHASE, run.phase } end
-local seqs, last = {}, min(run.next, run.cursor + tonumber(ARGV[3]))
-for seq = run.cursor, last - 1 do seqs[#seqs + 1] = tostring(seq) end
-local found = records(run, seqs)
+if stood_still(run) then return { STOOD_STILL, run.phase } end
+local seqs, found, last = next_pending(run, tonumber(ARGV[3]))
 local ready, users = {}, {}
 for i = 1, #seqs do
   local seq = seqs[i]
   local record = found[i]
-  local user = record and user_of(record)
+  local user = user_of(record)
   if user then
     ready[#ready + 1] = seq
     users[#users + 1] = user
-  elseif record then
+  else
     local settled = match(record, '^[^\30]*\30S([^\31]*\31[^\31]*\31[^\31]*)')
     if settled then
       add(run, 'pending', -1)

@@ -1,19 +1,30 @@
--- Records what requests resolved to; again for the same place, the later one counts.
+-- Records what requests resolved to; again for the same place, the later one counts. What jobs of a run that stood still
+-- resolved to: lib_again.lua.
 --
 -- KEYS[1]  usher:{account}
 -- ARGV     1 now; 2 run; 3 steward's token; then seq, resolution part of the record; at most 500 of them (a change
 --          gets the moment added here)
--- replies  {0}; {LAPSED}; {NO_RUN}; {NO_JOB, seq}
+-- replies  {0}; {LAPSED}; {NO_RUN}; {NO_JOB, seq}; {WRONG_PHASE, phase} for a duplicate in a run that stood still
 -- keeps    unresolved counts requests without a resolution; a duplicate is in dups and not in total
 local run = load_run(ARGV[2])
 if not run then return { NO_RUN } end
 local steward = call('HMGET', run.key, 'steward_token', 'steward_until')
-if run.phase ~= 's' or steward[1] ~= ARGV[3] or (tonumber(steward[2]) or 0) <= now then return { LAPSED } end
+local sealed = run.phase == 's'
+if not (sealed or stood_still(run)) or steward[1] ~= ARGV[3] or (tonumber(steward[2]) or 0) <= now then return { LAPSED } end
 local seqs = {}
 for i = 4, #ARGV, 2 do seqs[#seqs + 1] = ARGV[i] end
 local found = records(run, seqs)
 for i = 1, #seqs do
   if not found[i] then return { NO_JOB, seqs[i] } end
+end
+if not sealed then
+  for i = 5, #ARGV, 2 do
+    if sub(ARGV[i], 1, 1) == 'D' then return { WRONG_PHASE, run.phase } end
+  end
+  resolve_again(run, seqs, found)
+  save_jobs()
+  save_runs()
+  return { 0 }
 end
 local latest = {} -- what the same call said of the same place before
 for i = 4, #ARGV, 2 do

@@ -19,12 +19,9 @@ if what == 'resume' then
   set(run, 'paused', false)
 else
   set(run, 'rank', tonumber(ARGV[4]))
-  if run.adm then call('ZADD', base .. ':active', place(run), run.id) end
+  call('ZADD', base .. ':active', place(run), run.id)
 end
-if call('EXISTS', run.key .. ':ready', run.key .. ':again') > 0 then offer(run) end
-if call('EXISTS', run.key .. ':alone') > 0 then offer_alone(run) end
-local first = call('ZRANGE', run.key .. ':wait', 0, 0, 'WITHSCORES')
-if first[2] then offer_due(run, first[2]) end
+offer_all(run)
 save_runs()
 wake()
 return { 0 }

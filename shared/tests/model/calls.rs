@@ -1,0 +1,164 @@
+//! The calls that a script comes to, and how they are made on one store: its answers as texts that can be compared.
+
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use usher_shared::{
+    AccountName, Hold, JobReport, NewRun, Priority, Request, RunId, Timestamp, WorkerId,
+    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError},
+};
+
+/// One call of the trait. Leases and stewardships are named by the order in which they were granted, for their tokens are
+/// each store's own.
+#[derive(Clone, Debug)]
+pub enum Call {
+    OpenRun(NewRun),
+    Append(RunId, u64, Vec<Request>),
+    Seal(RunId, Seal),
+    Discard(RunId),
+    ExpireOpenRuns,
+    TakeSteward(RunId, WorkerId, Duration),
+    RenewSteward(usize, Duration),
+    Resolve(usize, Vec<(u64, Resolution)>),
+    FinishResolving(usize),
+    Admit(RunId),
+    Promote(RunId, usize),
+    Lease(LeaseAsk),
+    Renew(usize, Duration),
+    Finish(usize, Vec<JobReport>),
+    Pause(RunId),
+    Resume(RunId),
+    Cancel(RunId, usize),
+    SetPriority(RunId, Priority),
+    Hold(AccountName, Hold),
+    Release(AccountName),
+    /// Takes the seat after the process of the handle was started again.
+    TakeSeat(WorkerId),
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&tidy(&format!("{self:?}")))
+    }
+}
+
+/// The constructors' names and what they are given are as good as a sentence once the noise is out.
+pub fn tidy(text: &str) -> String {
+    let mut text = text.to_owned();
+    for wrapped in ["RunId(\"", "AccountName(\"", "WorkerId(\"", "UserRef(\"", "Some(\""] {
+        text = text.replace(wrapped, "");
+    }
+    text.replace("\")", "").replace("Timestamp", "")
+}
+
+/// A store that is played on, and what it has granted so far.
+#[derive(Debug)]
+pub struct Side {
+    pub handles: Vec<SharedStore>,
+    pub leases: Vec<Lease>,
+    pub stewards: Vec<Steward>,
+    /// As the last ask for leases was told.
+    pub next_due: Option<Timestamp>,
+}
+
+impl Side {
+    pub fn new(handles: Vec<SharedStore>) -> Self {
+        Self { handles, leases: Vec::new(), stewards: Vec::new(), next_due: None }
+    }
+
+    /// Makes a call through a handle; the answer, without what is each store's own.
+    pub async fn make(&mut self, by: usize, call: &Call) -> String {
+        let store = Arc::clone(&self.handles[by % self.handles.len()]);
+        match call {
+            Call::OpenRun(run) => said(store.open_run(run).await),
+            Call::Append(run, first, requests) => said(store.append(run, *first, requests).await),
+            Call::Seal(run, seal) => said(store.seal(run, seal).await),
+            Call::Discard(run) => said(store.discard(run).await),
+            Call::ExpireOpenRuns => said(store.expire_open_runs().await),
+            Call::TakeSteward(run, worker, ttl) => {
+                let taken = store.take_steward(run, worker, *ttl).await;
+                said(taken.map(|steward| steward.map(|steward| self.steward(steward))))
+            }
+            Call::RenewSteward(steward, ttl) => {
+                said(store.renew_steward(&self.stewards[*steward], *ttl).await)
+            }
+            Call::Resolve(steward, resolved) => said(store.resolve(&self.stewards[*steward], resolved).await),
+            Call::FinishResolving(steward) => {
+                let Steward { run, token, worker } = &self.stewards[*steward];
+                let again = Steward { run: run.clone(), token: *token, worker: worker.clone() };
+                said(store.finish_resolving(again).await)
+            }
+            Call::Admit(run) => said(store.admit(run).await),
+            Call::Promote(run, limit) => said(store.promote(run, *limit).await),
+            Call::Lease(ask) => match store.lease(ask).await {
+                Ok(leased) => {
+                    let mut text = String::new();
+                    for lease in leased.leases {
+                        write!(text, "{:?}\n      ", Lease { token: 0, ..copy(&lease) }).unwrap();
+                        self.leases.push(lease);
+                    }
+                    self.next_due = leased.next_due;
+                    let (due, alone) = (leased.next_due, leased.alone_waiting);
+                    write!(text, "next due {due:?}, {alone} to run alone, hold {:?}", leased.hold).unwrap();
+                    text
+                }
+                Err(error) => kind(&error),
+            },
+            Call::Renew(lease, ttl) => {
+                let renewed = store.renew(&mut self.leases[*lease], *ttl).await;
+                said(renewed.map(|()| self.leases[*lease].ttl))
+            }
+            Call::Finish(lease, reports) => {
+                said(store.finish(copy(&self.leases[*lease]), reports.clone()).await)
+            }
+            Call::Pause(run) => said(store.pause(run).await),
+            Call::Resume(run) => said(store.resume(run).await),
+            Call::Cancel(run, limit) => said(store.cancel(run, *limit).await),
+            Call::SetPriority(run, priority) => said(store.set_priority(run, *priority).await),
+            Call::Hold(account, hold) => said(store.hold(account, hold).await),
+            Call::Release(account) => said(store.release(account).await),
+            Call::TakeSeat(worker) => said(store.take_seat(worker).await.map(drop)),
+        }
+    }
+
+    /// The number of a stewardship, which stays where one's own is taken again.
+    fn steward(&mut self, taken: Steward) -> String {
+        let known = self.stewards.iter().position(|steward| *steward == taken);
+        let number = known.unwrap_or_else(|| {
+            self.stewards.push(taken);
+            self.stewards.len() - 1
+        });
+        format!("stewardship {number}")
+    }
+}
+
+/// The same right once more: what a client sends again after a lost reply.
+fn copy(lease: &Lease) -> Lease {
+    Lease {
+        token: lease.token,
+        account: lease.account.clone(),
+        worker: lease.worker.clone(),
+        run: lease.run.clone(),
+        priority: lease.priority,
+        action: lease.action,
+        granted_at: lease.granted_at,
+        ttl: lease.ttl,
+        jobs: Arc::clone(&lease.jobs),
+    }
+}
+
+fn said<T: fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    answer.map_or_else(|error| kind(&error), |value| format!("{value:?}"))
+}
+
+/// Which error it is, with what it names; not its words.
+fn kind(error: &StoreError) -> String {
+    match error {
+        StoreError::WrongPhase { run, phase, .. } => format!("refused: {run} is {phase}"),
+        StoreError::LeaseLapsed(_) => "refused: the lease has lapsed".into(),
+        other => format!("refused: {other}"),
+    }
+}

@@ -1,0 +1,345 @@
+//! What may be done, by whom, in which order: operations chosen at random, and how a sequence of them is made.
+//!
+//! An operation names runs, leases and stewardships by a number that is taken modulo how many there are, so that a
+//! sequence from which some are left out still makes sense: that is what lets a failing one shrink.
+
+use proptest::{collection::vec, option, prelude::*};
+use usher_shared::{Action, Priority};
+
+/// Clients that have a handle of their own.
+pub const CLIENTS: usize = 2;
+
+/// One user of a request: who, by which of its names, and what is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub user: u8,
+    pub by_id: bool,
+    pub action: Action,
+}
+
+/// What a request is resolved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The user that it names, or the duplicate that it is of an earlier one.
+    User,
+    Nobody,
+    Protected,
+    /// The same user as the first request of the run.
+    Duplicate,
+}
+
+/// What is reported of a leased job. Times are tenths of a second from now.
+#[derive(Clone, Copy, Debug)]
+pub enum Told {
+    Applied {
+        began: i8,
+    },
+    Rejected,
+    /// Ended without a call.
+    Untried {
+        poisoned: bool,
+    },
+    Retried {
+        began: i8,
+        due: i8,
+        called: bool,
+    },
+    RetriedUntried {
+        due: i8,
+    },
+    Throttled {
+        due: i8,
+    },
+    Returned {
+        due: i8,
+    },
+    /// Nothing at all.
+    Unnamed,
+}
+
+/// To which moment the clock is moved.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    /// When the lease with this number ends.
+    Lapse(u8),
+    /// When the next job comes due, as the last answer to an ask for leases said.
+    Due,
+    /// So many tenths of a second from now.
+    Later(u16),
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Open {
+        branch: bool,
+        priority: Priority,
+    },
+    Append {
+        run: u8,
+        first: u8,
+        wishes: Vec<Wish>,
+    },
+    Seal {
+        run: u8,
+        key: Option<u8>,
+        digest: bool,
+        again: bool,
+        miscount: bool,
+    },
+    Discard {
+        run: u8,
+    },
+    Expire,
+    /// A sealed run, from its opening on.
+    Submit {
+        branch: bool,
+        priority: Priority,
+        key: Option<u8>,
+        wishes: Vec<Wish>,
+    },
+    /// A run in the queue, from its opening on.
+    Queue {
+        branch: bool,
+        priority: Priority,
+        wishes: Vec<Wish>,
+        /// Of the first requests; of the others, the user.
+        found: Vec<Found>,
+    },
+    TakeSteward {
+        run: u8,
+        client: u8,
+        tenths: u8,
+    },
+    RenewSteward {
+        steward: u8,
+        tenths: u8,
+    },
+    Resolve {
+        steward: u8,
+        from: u8,
+        found: Vec<Found>,
+    },
+    ResolveRest {
+        steward: u8,
+    },
+    FinishResolving {
+        steward: u8,
+    },
+    Admit {
+        run: u8,
+    },
+    Promote {
+        run: u8,
+        limit: u8,
+    },
+    Lease {
+        branch: bool,
+        client: u8,
+        leases: u8,
+        batch: u8,
+        tenths: u8,
+        only: Option<u8>,
+        urgent: bool,
+        idle: bool,
+    },
+    Renew {
+        lease: u8,
+        ended: bool,
+        tenths: u8,
+    },
+    Finish {
+        lease: u8,
+        ended: bool,
+        told: Vec<Told>,
+        foreign: bool,
+        double: bool,
+    },
+    Pause {
+        run: u8,
+    },
+    Resume {
+        run: u8,
+    },
+    Cancel {
+        run: u8,
+        limit: u8,
+    },
+    SetPriority {
+        run: u8,
+        priority: Priority,
+    },
+    Hold {
+        branch: bool,
+        tenths: Option<u8>,
+    },
+    Release {
+        branch: bool,
+    },
+    Pass {
+        to: Moment,
+        off: i8,
+    },
+    /// The client's process is killed and started again: what it held is nobody's, and it takes its seat anew.
+    Crash {
+        client: u8,
+    },
+}
+
+/// One operation; `twice` where the same call is sent again, as after a lost reply.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub op: Op,
+    pub twice: bool,
+    /// Through whose handle.
+    pub by: u8,
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![2 => Just(Priority::Normal), 1 => Just(Priority::Urgent), 1 => Just(Priority::Bulk)]
+}
+
+/// Few users, so that runs share them.
+fn wish() -> impl Strategy<Value = Wish> {
+    (0..6_u8, prop::bool::weighted(0.2), prop::bool::weighted(0.3)).prop_map(|(user, by_id, activate)| {
+        let action = if activate { Action::Activate } else { Action::Deactivate };
+        Wish { user, by_id, action }
+    })
+}
+
+fn found() -> impl Strategy<Value = Found> {
+    prop_oneof![
+        4 => Just(Found::User),
+        1 => Just(Found::Nobody),
+        1 => Just(Found::Protected),
+        1 => Just(Found::Duplicate),
+    ]
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    let (began, due) = (-3..4_i8, prop_oneof![2 => Just(0_i8), 1 => -20..1_i8, 3 => 1..60_i8]);
+    prop_oneof![
+        4 => began.clone().prop_map(|began| Told::Applied { began }),
+        1 => Just(Told::Rejected),
+        1 => any::<bool>().prop_map(|poisoned| Told::Untried { poisoned }),
+        3 => (began, due.clone(), any::<bool>())
+            .prop_map(|(began, due, called)| Told::Retried { began, due, called }),
+        1 => due.clone().prop_map(|due| Told::RetriedUntried { due }),
+        3 => due.clone().prop_map(|due| Told::Throttled { due }),
+        1 => due.prop_map(|due| Told::Returned { due }),
+        1 => Just(Told::Unnamed),
+    ]
+}
+
+fn moment() -> impl Strategy<Value = (Moment, i8)> {
+    let exact = prop_oneof![1 => any::<u8>().prop_map(Moment::Lapse), 2 => Just(Moment::Due)];
+    prop_oneof![
+        1 => (1..100_u16).prop_map(|tenths| (Moment::Later(tenths), 0)),
+        3 => (1..9_u16).prop_map(|tenths| (Moment::Later(tenths), 0)),
+        2 => (exact, -1..2_i8),
+    ]
+}
+
+/// A branch office's account beside the main one, now and then.
+fn branch() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.1)
+}
+
+fn queue() -> impl Strategy<Value = Op> {
+    (branch(), priority(), vec(wish(), 1..8), vec(found(), 0..3))
+        .prop_map(|(branch, priority, wishes, found)| Op::Queue { branch, priority, wishes, found })
+}
+
+fn putting_in() -> impl Strategy<Value = Op> {
+    let run = any::<u8>;
+    let key = || option::weighted(0.5, 0..3_u8);
+    prop_oneof![
+        1 => (branch(), priority()).prop_map(|(branch, priority)| Op::Open { branch, priority }),
+        2 => (run(), 0..6_u8, vec(wish(), 0..4))
+            .prop_map(|(run, first, wishes)| Op::Append { run, first, wishes }),
+        2 => (run(), key(), prop::bool::weighted(0.8), any::<bool>(), prop::bool::weighted(0.1))
+            .prop_map(|(run, key, digest, again, miscount)| Op::Seal { run, key, digest, again, miscount }),
+        1 => run().prop_map(|run| Op::Discard { run }),
+        1 => Just(Op::Expire),
+        2 => (branch(), priority(), key(), vec(wish(), 1..5))
+            .prop_map(|(branch, priority, key, wishes)| Op::Submit { branch, priority, key, wishes }),
+        5 => queue(),
+    ]
+}
+
+fn resolving() -> impl Strategy<Value = Op> {
+    let any_one = any::<u8>;
+    prop_oneof![
+        3 => (any_one(), any_one(), 0..60_u8)
+            .prop_map(|(run, client, tenths)| Op::TakeSteward { run, client, tenths }),
+        1 => (any_one(), 0..60_u8).prop_map(|(steward, tenths)| Op::RenewSteward { steward, tenths }),
+        2 => (any_one(), 0..6_u8, vec(found(), 0..4))
+            .prop_map(|(steward, from, found)| Op::Resolve { steward, from, found }),
+        2 => any_one().prop_map(|steward| Op::ResolveRest { steward }),
+        3 => any_one().prop_map(|steward| Op::FinishResolving { steward }),
+        3 => any_one().prop_map(|run| Op::Admit { run }),
+        4 => (any_one(), 1..8_u8).prop_map(|(run, limit)| Op::Promote { run, limit }),
+    ]
+}
+
+fn lease() -> impl Strategy<Value = Op> {
+    let counts = (
+        prop_oneof![1 => Just(0_u8), 20 => 1..4_u8, 2 => 4..15_u8],
+        prop_oneof![2 => Just(1_u8), 1 => 1..5_u8],
+    );
+    let flags = (prop::bool::weighted(0.1), any::<bool>(), branch());
+    let tenths = prop_oneof![1 => 0..10_u8, 6 => 10..160_u8];
+    (counts, flags, any::<u8>(), tenths, option::weighted(0.1, any::<u8>())).prop_map(
+        |((leases, batch), (urgent, idle, branch), client, tenths, only)| Op::Lease {
+            branch,
+            client,
+            leases,
+            batch,
+            tenths,
+            only,
+            urgent,
+            idle,
+        },
+    )
+}
+
+fn ending() -> impl Strategy<Value = Op> {
+    let wrong = || prop::bool::weighted(0.05);
+    prop_oneof![
+        5 => (any::<u8>(), prop::bool::weighted(0.1), vec(told(), 0..5), wrong(), wrong()).prop_map(
+            |(lease, ended, told, foreign, double)| Op::Finish { lease, ended, told, foreign, double }
+        ),
+        1 => (any::<u8>(), prop::bool::weighted(0.1), 0..80_u8)
+            .prop_map(|(lease, ended, tenths)| Op::Renew { lease, ended, tenths }),
+    ]
+}
+
+fn steering() -> impl Strategy<Value = Op> {
+    let run = any::<u8>;
+    prop_oneof![
+        1 => run().prop_map(|run| Op::Pause { run }),
+        3 => run().prop_map(|run| Op::Resume { run }),
+        2 => (run(), 0..4_u8).prop_map(|(run, limit)| Op::Cancel { run, limit }),
+        3 => (run(), priority()).prop_map(|(run, priority)| Op::SetPriority { run, priority }),
+        1 => (branch(), option::weighted(0.8, 0..30_u8)).prop_map(|(branch, tenths)| Op::Hold { branch, tenths }),
+        2 => branch().prop_map(|branch| Op::Release { branch }),
+        1 => any::<u8>().prop_map(|client| Op::Crash { client }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let op = prop_oneof![
+        3 => putting_in(),
+        2 => resolving(),
+        7 => lease(),
+        8 => ending(),
+        2 => steering(),
+        4 => moment().prop_map(|(to, off)| Op::Pass { to, off }),
+    ];
+    (op, prop::bool::weighted(0.1), any::<u8>()).prop_map(|(op, twice, by)| Step { op, twice, by })
+}
+
+/// A sequence of operations, most of which begin with something to do.
+pub fn script() -> impl Strategy<Value = Vec<Step>> {
+    let first = queue().prop_map(|op| Step { op, twice: false, by: 0 });
+    (vec(first, 0..3), vec(step(), 1..90)).prop_map(|(first, then)| [first, then].concat())
+}

@@ -1,0 +1,106 @@
+//! Everything that can be seen of a store, and where two of them differ.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use usher_shared::{AccountName, Attempt, Outcome, OutcomeRow, RunId, RunStatus, store::Store};
+
+/// One run, and all that became of its jobs.
+#[derive(Debug, PartialEq)]
+struct SeenRun {
+    status: RunStatus,
+    alone: Option<RunStatus>,
+    outcomes: Vec<OutcomeRow>,
+    /// In which order a cancel that goes in chunks comes to the jobs is the store's choice: while it is under way, how many
+    /// it has ended is all that is compared.
+    cancelled_so_far: usize,
+    attempts: BTreeMap<u64, Vec<Attempt>>,
+    duplicates: Vec<(u64, String, u64)>,
+}
+
+/// Everything that can be seen.
+#[derive(Debug, PartialEq)]
+pub struct Seen {
+    runs: Vec<(RunId, SeenRun)>,
+    unfinished: Vec<Vec<RunStatus>>,
+}
+
+/// More than a script makes.
+const MANY: usize = 1_000;
+
+impl Seen {
+    /// Looks at all there is. An error of a look is as much of an answer as any.
+    pub async fn of(store: &dyn Store, accounts: &[AccountName], places: u64) -> Result<Self, String> {
+        let failed = |error| format!("a look was refused: {error}");
+        let mut runs = Vec::new();
+        for status in store.runs(MANY).await.map_err(failed)? {
+            let id = status.run.id.clone();
+            let mut outcomes = store.outcomes(&id, 0, MANY).await.map_err(failed)?;
+            let mut cancelled_so_far = 0;
+            if status.cancelled && !status.phase.is_over() {
+                let before = outcomes.len();
+                outcomes.retain(|row| row.outcome != Outcome::Cancelled);
+                cancelled_so_far = before - outcomes.len();
+            }
+            let mut attempts = BTreeMap::new();
+            // Where the run knows of no attempt there is none to be looked for: its figures are compared as well.
+            for seq in (0..places).filter(|_| status.effort.attempts > 0) {
+                attempts.insert(seq, store.attempts(&id, seq).await.map_err(failed)?);
+            }
+            let duplicates = if status.counters.duplicates > 0 {
+                store.duplicates(&id).await.map_err(failed)?
+            } else {
+                Vec::new()
+            };
+            let alone = store.run(&id).await.map_err(failed)?;
+            assert!(status.counters.add_up(), "the counters of {id} don't add up: {:?}", status.counters);
+            runs.push((id, SeenRun { status, alone, outcomes, cancelled_so_far, attempts, duplicates }));
+        }
+        let mut unfinished = Vec::new();
+        for account in accounts {
+            unfinished.push(store.unfinished(account).await.map_err(failed)?);
+        }
+        Ok(Self { runs, unfinished })
+    }
+
+    /// What the store shows otherwise than the model, as a text.
+    pub fn difference(store: &Self, model: &Self) -> Option<String> {
+        if store == model {
+            return None;
+        }
+        let ids = |seen: &Self| seen.runs.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        if ids(store) != ids(model) {
+            return Some(two("runs", &ids(store), &ids(model)));
+        }
+        for ((id, one), (_, other)) in store.runs.iter().zip(&model.runs) {
+            let what = |what: &str| format!("{what} of {id}");
+            let (status, expected) = (&one.status, &other.status);
+            let parts = [
+                two(&what("counters"), &status.counters, &expected.counters),
+                two(&what("effort"), &status.effort, &expected.effort),
+                two(&what("status"), status, expected),
+                two(&what("status asked for alone"), &one.alone, &other.alone),
+                two(&what("outcomes"), &one.outcomes, &other.outcomes),
+                two(&what("attempts"), &one.attempts, &other.attempts),
+                two(&what("duplicates"), &one.duplicates, &other.duplicates),
+                two(&what("cancelled so far"), &one.cancelled_so_far, &other.cancelled_so_far),
+            ];
+            if let Some(part) = parts.into_iter().find(|part| !part.is_empty()) {
+                return Some(part);
+            }
+        }
+        let order = |seen: &Self| {
+            let ids = |list: &Vec<RunStatus>| list.iter().map(|status| status.run.id.clone()).collect();
+            seen.unfinished.iter().map(ids).collect::<Vec<Vec<RunId>>>()
+        };
+        let listed = two("order of the unfinished", &order(store), &order(model));
+        Some(if listed.is_empty() { two("unfinished", &store.unfinished, &model.unfinished) } else { listed })
+    }
+}
+
+/// Empty where the two are the same.
+fn two<T: Debug + PartialEq>(what: &str, store: &T, model: &T) -> String {
+    if store == model {
+        return String::new();
+    }
+    format!("{what}\n    store: {store:?}\n    model: {model:?}")
+}
