@@ -258,6 +258,18 @@ pub async fn a_run_that_goes_on_is_not_resolved_again(fixture: &impl Fixture) {
 }
 
 /// Nothing of the run is leased anew, so that its last job ends in time.
+pub async fn a_steward_who_has_found_nothing_out_changes_nothing(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.queue(&Submission::of_size(2)).await;
+    stand_still(&steps).await;
+    let steward = steps.steward(&run, "w1", TTL).await.unwrap();
+    let before = steps.status(&run).await;
+    steps.resolve(&steward, &[]).await;
+    assert_eq!(steps.status(&run).await, before);
+    steps.finish_resolving(steward).await;
+    steps.lease_one("w1").await;
+}
+
 pub async fn what_is_in_flight_is_waited_for(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let run = steps.queue(&Submission::of_size(3)).await;

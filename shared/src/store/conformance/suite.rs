@@ -81,6 +81,7 @@ macro_rules! conformance_suite {
             a_run_that_stood_still_holds_up_no_other
             a_steward_that_dies_leaves_the_run_standing_and_the_next_begins_anew
             a_run_that_goes_on_is_not_resolved_again
+            a_steward_who_has_found_nothing_out_changes_nothing
             what_is_in_flight_is_waited_for
             what_remains_is_listed_in_pages
             a_user_is_renewed_for_the_next_lease

@@ -32,6 +32,7 @@ end
 -- ARGV from 4 on names these seqs, each with its resolution. Jobs in flight or finished, and those that were settled before,
 -- stay as they are.
 local function resolve_again(run, seqs, found)
+  if #seqs == 0 then return end
   local tries, queues, latest = tries_of(run, seqs), queues_of(run, seqs), {}
   for i = 1, #seqs do
     local seq, resolution = seqs[i], ARGV[3 + 2 * i]
