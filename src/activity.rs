@@ -168,6 +168,8 @@ mod tests {
 
     fn pulse(worker: &str, at: i64, lanes: &[LanePulse]) -> Pulse {
         Pulse {
+            active_users: None,
+            policy: None,
             account: "zoom-main".parse().unwrap(),
             worker: WorkerId::new(worker),
             at: Timestamp::from_millis(at),

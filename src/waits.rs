@@ -187,7 +187,9 @@ mod tests {
 
     fn run(priority: Priority) -> RunStatus {
         RunStatus {
+            notes: Default::default(),
             run: NewRun {
+                terms: Default::default(),
                 id: "20261121-k3f9zm".parse().unwrap(),
                 account: "zoom-main".parse().unwrap(),
                 priority,

@@ -241,7 +241,13 @@ pub async fn submit_here(store: &SharedStore, users: Vec<String>, priority: Prio
     let description = Description { priority, ..Description::new(account, "bench") };
     let mut requests = vec![];
     for (line, user) in (1..).zip(users) {
-        requests.push(Request { line, user: user.parse()?, action: Action::Deactivate, reason: None });
+        requests.push(Request {
+            restore: None,
+            line,
+            user: user.parse()?,
+            action: Action::Deactivate,
+            reason: None,
+        });
     }
     match submit(store, description, requests).await? {
         Submitted::New { run, .. } => Ok(run),

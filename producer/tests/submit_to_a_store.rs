@@ -87,7 +87,7 @@ fn requests(count: u64) -> impl Iterator<Item = Request> + Send + 'static {
 }
 
 fn request(line: u64, user: &str, action: Action) -> Request {
-    Request { line, user: user.parse().unwrap(), action, reason: None }
+    Request { restore: None, line, user: user.parse().unwrap(), action, reason: None }
 }
 
 fn file(text: &str) -> Intake {

@@ -18,6 +18,12 @@ pub struct Pulse {
     pub in_flight: u64,
     /// Each label that the worker makes calls under, that of changes first; none where the worker works no more.
     pub lanes: Vec<LanePulse>,
+    /// What of the account's configuration all workers must agree about, as a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Users of the account who could sign in when the worker last saw their number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_users: Option<u64>,
 }
 
 /// One label's calls, as one worker sees them.

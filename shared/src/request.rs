@@ -19,4 +19,21 @@ pub struct Request {
     /// Why, where this row says so itself; the run has a reason of its own.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What an activation gives back beside the sign-in.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+}
+
+/// What an activation gives back beside the sign-in: what the user had before, as far as the vendor takes it away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// The vendor's word for the licence type.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The vendor's id of the role.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The vendor's ids of the groups.
+    #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }

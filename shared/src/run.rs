@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountName, Action, Outcome, Priority, RunId, Timestamp, store::STANDS_STILL};
+use crate::{
+    AccountName, Action, Ending, HeldReason, Outcome, Priority, RunId, RunNotes, Timestamp, identity::Proof,
+    store::STANDS_STILL,
+};
 
 /// A submission as a producer opens it. Invisible to workers until it is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,30 @@ pub struct NewRun {
     pub source: Option<String>,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// On what terms it is worked.
+    #[serde(flatten)]
+    pub terms: Terms,
+}
+
+/// On what terms a run is worked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// It stops once its users are resolved, and waits for somebody who says that this is to be done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
+    /// The run that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<RunId>,
+    /// It does not begin before: neither are its users resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// What is not done by then ends as expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Proves who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
 }
 
 /// A run's life. `open -> sealed -> resolved -> admitted -> finished | cancelled`; a cancel can come at any step
@@ -78,9 +105,13 @@ impl fmt::Display for RunPhase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
+    /// Its time has not come.
+    Scheduled,
     /// Sealed, and its users are being (or wait to be) resolved.
     Resolving,
-    /// Resolved, waiting to be admitted.
+    /// A plan that nobody said to apply yet.
+    Planned,
+    /// Resolved, waiting to be admitted; its note says what for.
     Held,
     /// Being worked.
     Running,
@@ -94,6 +125,10 @@ pub enum RunState {
     Finished,
     /// Cancelled, and every job has its outcome.
     Cancelled,
+    /// Its deadline came, and every job has its outcome.
+    Expired,
+    /// The account's caps refused it: nothing was called.
+    Refused,
 }
 
 impl RunState {
@@ -101,7 +136,9 @@ impl RunState {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Resolving => "resolving",
+            Self::Planned => "planned",
             Self::Held => "held",
             Self::Running => "running",
             Self::Paused => "paused",
@@ -109,6 +146,8 @@ impl RunState {
             Self::Cancelling => "cancelling",
             Self::Finished => "finished",
             Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
         }
     }
 }
@@ -228,6 +267,8 @@ pub struct RunStatus {
     pub fresh_at: Option<Timestamp>,
     /// The account's hold, where there is one now.
     pub hold: Option<Hold>,
+    /// What is noted on it.
+    pub notes: RunNotes,
 }
 
 impl RunStatus {
@@ -236,13 +277,27 @@ impl RunStatus {
     pub fn state(&self) -> RunState {
         match self.phase {
             RunPhase::Finished => RunState::Finished,
-            RunPhase::Cancelled => RunState::Cancelled,
+            RunPhase::Cancelled => self.ended_as(),
             _ if self.cancelled => RunState::Cancelling,
             _ if self.paused => RunState::Paused,
             _ if self.hold.is_some() => RunState::Halted,
+            RunPhase::Sealed if self.held_for(HeldReason::NotBefore) => RunState::Scheduled,
             RunPhase::Open | RunPhase::Sealed => RunState::Resolving,
+            RunPhase::Resolved if self.run.terms.plan && self.notes.go.is_none() => RunState::Planned,
             RunPhase::Resolved => RunState::Held,
             RunPhase::Admitted => RunState::Running,
+        }
+    }
+
+    fn held_for(&self, reason: HeldReason) -> bool {
+        self.notes.held.as_ref().is_some_and(|held| held.reason == reason)
+    }
+
+    fn ended_as(&self) -> RunState {
+        match &self.notes.ending {
+            Some(Ending { outcome: Outcome::Expired, .. }) => RunState::Expired,
+            Some(Ending { code: Some(code), .. }) if code == Ending::OVER_CAP => RunState::Refused,
+            _ => RunState::Cancelled,
         }
     }
 
@@ -280,7 +335,9 @@ mod tests {
 
     fn status(phase: RunPhase, paused: bool, cancelled: bool) -> RunStatus {
         RunStatus {
+            notes: Default::default(),
             run: NewRun {
+                terms: Default::default(),
                 id: "20261120-k3f9zm".parse().unwrap(),
                 account: "zoom-main".parse().unwrap(),
                 priority: Priority::Normal,

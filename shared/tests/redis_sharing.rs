@@ -96,7 +96,15 @@ fn until(clock: &ManualClock, at: Timestamp) {
 
 fn pulse(name: &str, at: Timestamp, started: f64) -> Pulse {
     let lane = LanePulse { label: "light".into(), started, ..LanePulse::default() };
-    Pulse { account: account("pulse"), worker: worker(name), at, in_flight: 3, lanes: vec![lane] }
+    Pulse {
+        active_users: None,
+        policy: None,
+        account: account("pulse"),
+        worker: worker(name),
+        at,
+        in_flight: 3,
+        lanes: vec![lane],
+    }
 }
 
 #[tokio::test]

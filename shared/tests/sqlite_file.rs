@@ -35,6 +35,7 @@ fn user(n: u64) -> ResolvedUser {
 
 async fn submit(store: &SqliteStore, run: &RunId, size: u64) {
     let new = NewRun {
+        terms: Default::default(),
         id: run.clone(),
         account: account(),
         priority: Priority::Normal,
@@ -46,6 +47,7 @@ async fn submit(store: &SqliteStore, run: &RunId, size: u64) {
     store.open_run(&new).await.unwrap();
     let requests: Vec<Request> = (0..size)
         .map(|n| Request {
+            restore: None,
             line: n + 1,
             user: format!("user{n}@corp.example").parse().unwrap(),
             action: Action::Deactivate,

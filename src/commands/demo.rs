@@ -142,6 +142,8 @@ fn configuration(sim: &ZoomSim, dir: PathBuf) -> Result<Config, Failure> {
     let url = |text: String| text.parse().map_err(|error| Failure::new(Exit::Internal, error));
     let oauth = sim.settings().oauth;
     let zoom = ZoomConfig {
+        approval: None,
+        caps: Default::default(),
         base_url: url(sim.base_url())?,
         token_url: url(sim.token_url())?,
         account_id: Value::Plain(oauth.account_id),

@@ -195,7 +195,9 @@ mod tests {
     fn finished(seconds: i64, calls: u64, throttled: u64) -> RunStatus {
         let at = Timestamp::from_millis;
         RunStatus {
+            notes: Default::default(),
             run: NewRun {
+                terms: Default::default(),
                 id: "20261121-k3f9zm".parse().unwrap(),
                 account: "zoom-main".parse().unwrap(),
                 priority: Priority::Normal,

@@ -70,7 +70,9 @@ mod tests {
 
     fn run(phase: RunPhase) -> RunStatus {
         RunStatus {
+            notes: Default::default(),
             run: NewRun {
+                terms: Default::default(),
                 id: "20261120-k3f9zm".parse().unwrap(),
                 account: "zoom-main".parse().unwrap(),
                 priority: Priority::Normal,

@@ -55,6 +55,8 @@ async fn publish(account: &Account, pulse: &Pulse) {
 /// What goes on in the account, as this worker sees it.
 pub(crate) fn pulse(account: &Account) -> Pulse {
     Pulse {
+        active_users: None,
+        policy: None,
         account: account.name.clone(),
         worker: account.worker.clone(),
         at: account.now(),
@@ -116,6 +118,8 @@ mod tests {
 
     fn with(in_flight: u64, lane: LanePulse) -> Pulse {
         Pulse {
+            active_users: None,
+            policy: None,
             account: "zoom-main".parse().unwrap(),
             worker: usher_shared::WorkerId::new("w"),
             at: Timestamp::from_millis(1_000),

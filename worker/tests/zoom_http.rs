@@ -71,6 +71,8 @@ impl Server {
         let mut secret = NamedTempFile::new().unwrap();
         write!(secret, "s3cret").unwrap();
         let config = ZoomConfig {
+            approval: None,
+            caps: Default::default(),
             base_url: format!("http://127.0.0.1:{port}/v2").parse().unwrap(),
             token_url: format!("http://127.0.0.1:{port}/oauth/token").parse().unwrap(),
             account_id: Value::Plain("acc&ount=1".into()),

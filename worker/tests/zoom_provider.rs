@@ -45,6 +45,8 @@ impl Account {
         let mut secret = NamedTempFile::new().unwrap();
         writeln!(secret, "{}", settings.oauth.client_secret).unwrap();
         let config = |sim: &ZoomSim| ZoomConfig {
+            approval: None,
+            caps: Default::default(),
             base_url: sim.base_url().parse().unwrap(),
             token_url: sim.token_url().parse().unwrap(),
             account_id: Value::Plain(settings.oauth.account_id.clone()),

@@ -64,6 +64,8 @@ async fn users(jobs: usize) -> Result<Vec<ResolvedUser>> {
     let secret = tempfile::NamedTempFile::new()?;
     std::fs::write(secret.path(), &settings.oauth.client_secret)?;
     let config = ZoomConfig {
+        approval: None,
+        caps: Default::default(),
         base_url: sim.base_url().parse()?,
         token_url: sim.token_url().parse()?,
         account_id: Value::Plain(settings.oauth.account_id.clone()),

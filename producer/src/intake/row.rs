@@ -169,7 +169,7 @@ impl Cells<'_> {
             },
             None => None,
         };
-        Ok(Request { line, user, action, reason })
+        Ok(Request { restore: None, line, user, action, reason })
     }
 }
 

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn request(line: u64, user: &str, action: Action) -> Request {
-        Request { line, user: user.parse().unwrap(), action, reason: None }
+        Request { restore: None, line, user: user.parse().unwrap(), action, reason: None }
     }
 
     #[test]

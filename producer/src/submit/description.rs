@@ -34,6 +34,7 @@ impl Description {
 
     pub(super) fn run(&self, id: RunId, created_at: Timestamp) -> NewRun {
         NewRun {
+            terms: Default::default(),
             id,
             account: self.account.clone(),
             priority: self.priority,

@@ -64,7 +64,13 @@ mod tests {
         let mut digest = Digest::new(&account.parse().unwrap());
         for (line, user, action, reason) in requests {
             let reason = reason.map(str::to_owned);
-            digest.add(&Request { line: *line, user: user.parse().unwrap(), action: *action, reason });
+            digest.add(&Request {
+                restore: None,
+                line: *line,
+                user: user.parse().unwrap(),
+                action: *action,
+                reason,
+            });
         }
         digest.finish()
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::{ProtectedPattern, SecretSource, Value};
+use super::{ApprovalConfig, Caps, ProtectedPattern, SecretSource, Value};
 
 /// `[accounts.NAME]`: one tenant at one provider. `provider` says which kind.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -19,6 +19,22 @@ impl AccountConfig {
     pub fn protected(&self) -> &[ProtectedPattern] {
         match self {
             Self::Zoom(zoom) => &zoom.protected,
+        }
+    }
+
+    /// How many users may be touched.
+    #[must_use]
+    pub fn caps(&self) -> &Caps {
+        match self {
+            Self::Zoom(zoom) => &zoom.caps,
+        }
+    }
+
+    /// Which runs another person has to approve.
+    #[must_use]
+    pub fn approval(&self) -> Option<&ApprovalConfig> {
+        match self {
+            Self::Zoom(zoom) => zoom.approval.as_ref(),
         }
     }
 
@@ -70,10 +86,16 @@ pub struct ZoomConfig {
     /// Calls a second under the label Medium, in place of the plan's.
     #[serde(default)]
     pub medium: Option<f64>,
-    /// Users who are never changed: addresses with `*` for any characters, or ids. The owner and admins are protected
-    /// without being named.
+    /// Users who are never changed: addresses with `*` for any characters, ids, `role:ID` or `group:ID`. The owner and
+    /// admins are protected without being named.
     #[serde(default)]
     pub protected: Vec<ProtectedPattern>,
+    /// How many users may be touched, in a run and in a day.
+    #[serde(default)]
+    pub caps: Caps,
+    /// Which runs another person has to approve; without it, none.
+    #[serde(default)]
+    pub approval: Option<ApprovalConfig>,
 }
 
 /// What a Zoom account pays for. Source of the limits: Zoom's "Rate limits" page, per account, summed over all apps.

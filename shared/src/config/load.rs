@@ -9,7 +9,10 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 use toml::Table;
 
-use super::{AccountConfig, RedisAddress, RedisTls, SecretError, SecretSource, StoreAddress, WorkerConfig};
+use super::{
+    AccountConfig, AuditConfig, RedisAddress, RedisTls, RetentionConfig, SecretError, SecretSource,
+    StoreAddress, TokenConfig, WorkerConfig,
+};
 use crate::AccountName;
 
 /// The whole of `usher.toml`.
@@ -34,6 +37,12 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How work is carried out.
     pub worker: WorkerConfig,
+    /// Who may approve (and later use the HTTP API), by name.
+    pub tokens: BTreeMap<String, TokenConfig>,
+    /// How the audit is sealed.
+    pub audit: AuditConfig,
+    /// How long runs that are over are kept.
+    pub retention: RetentionConfig,
     /// The accounts, by name.
     pub accounts: BTreeMap<AccountName, AccountConfig>,
     /// The file that was read, where there was one.

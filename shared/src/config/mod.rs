@@ -5,15 +5,21 @@ mod address;
 mod check;
 #[cfg(test)]
 mod fuzz;
+mod guard;
 mod load;
 mod overlay;
 mod protected;
 mod secret;
+mod share;
+mod tokens;
 mod worker;
 
 pub use accounts::{AccountConfig, ZoomConfig, ZoomPlan};
 pub use address::{AddressError, RedisAddress, RedisTls, StoreAddress};
+pub use guard::{ApprovalConfig, ApprovalRequired, Caps, Submitter};
 pub use load::{Config, ConfigError};
 pub use protected::{EmptyPattern, ProtectedPattern};
 pub use secret::{SecretError, SecretSource, Value};
+pub use share::{NotAShare, Share};
+pub use tokens::{AuditConfig, RetentionConfig, Role, TokenConfig};
 pub use worker::WorkerConfig;

@@ -2,19 +2,25 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wildmatch::WildMatchPattern;
 
 use crate::ResolvedUser;
 
 /// A user, or a pattern of users, who are never changed: an e-mail address in which `*` stands for any characters
-/// (compared without case), or a vendor's id (compared exactly).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "String")]
+/// (compared without case), a vendor's id (compared exactly), or everybody with a role (`role:ID`) or in a group (`group:ID`),
+/// each by the vendor's id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ProtectedPattern {
     text: String,
     pattern: WildMatchPattern<'*', '\0'>,
 }
+
+/// Begins a pattern of everybody with a role.
+const ROLE: &str = "role:";
+/// Begins a pattern of everybody in a group.
+const GROUP: &str = "group:";
 
 /// A pattern that protects nobody. Never retried; the user corrects it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +31,7 @@ impl ProtectedPattern {
     /// Reads a pattern.
     pub fn new(text: &str) -> Result<Self, EmptyPattern> {
         let text = text.trim();
-        if text.is_empty() {
+        if text.is_empty() || text == ROLE || text == GROUP {
             return Err(EmptyPattern);
         }
         Ok(Self { pattern: WildMatchPattern::new(&text.to_lowercase()), text: text.to_owned() })
@@ -37,9 +43,15 @@ impl ProtectedPattern {
         &self.text
     }
 
-    /// Whether it protects this user, by address or by id, whichever of them the file named.
+    /// Whether it protects this user, by address or by id, whichever of them the file named; or by role or group.
     #[must_use]
     pub fn matches(&self, user: &ResolvedUser) -> bool {
+        if let Some(role) = self.text.strip_prefix(ROLE) {
+            return user.before.role.as_deref() == Some(role);
+        }
+        if let Some(group) = self.text.strip_prefix(GROUP) {
+            return user.before.groups.iter().any(|known| known == group);
+        }
         (!user.id.is_empty() && user.id == self.text)
             || user.email.as_ref().is_some_and(|email| self.pattern.matches(&email.to_lowercase()))
     }
@@ -49,6 +61,12 @@ impl TryFrom<String> for ProtectedPattern {
     type Error = EmptyPattern;
     fn try_from(text: String) -> Result<Self, EmptyPattern> {
         Self::new(&text)
+    }
+}
+
+impl From<ProtectedPattern> for String {
+    fn from(pattern: ProtectedPattern) -> Self {
+        pattern.text
     }
 }
 
@@ -84,5 +102,21 @@ mod tests {
         assert!(ProtectedPattern::new("KDcu").unwrap().matches(&user("KDcu", None)));
         assert!(!ProtectedPattern::new("KDcu").unwrap().matches(&user("kdcu", None)));
         assert!(ProtectedPattern::new("  ").is_err());
+    }
+
+    #[test]
+    fn roles_and_groups_protect_everybody_who_has_them() {
+        let mut user = user("x", Some("ann@corp.example"));
+        (user.before.role, user.before.groups) = (Some("7".into()), vec!["vip".into(), "all".into()]);
+        for (pattern, expected) in [
+            ("role:7", true),
+            ("role:70", false),
+            ("group:vip", true),
+            ("group:VIP", false),
+            ("group:a*", false),
+        ] {
+            assert_eq!(ProtectedPattern::new(pattern).unwrap().matches(&user), expected, "{pattern}");
+        }
+        assert!(ProtectedPattern::new("role:").is_err() && ProtectedPattern::new(" group: ").is_err());
     }
 }

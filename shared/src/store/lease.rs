@@ -85,6 +85,8 @@ pub struct Leased {
     pub alone_waiting: u64,
     /// The account's hold, where that is why nothing was granted.
     pub hold: Option<Hold>,
+    /// The version of the account's list of protected users: whoever knows another one reads it before it starts a call.
+    pub protections: u64,
 }
 
 /// What a request resolved to.

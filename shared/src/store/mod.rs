@@ -33,8 +33,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    AccountName, Action, Attempt, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
-    Request, RunId, RunStatus, Timestamp, WorkerId,
+    AccountName, Action, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow,
+    Priority, Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunStatus, Timestamp, WorkerId,
+    audit::{AuditEntry, AuditEvent, AuditHead},
+    plan::Planned,
 };
 
 pub use error::StoreError;
@@ -81,6 +83,29 @@ pub struct Idempotency {
     pub again_after_end: bool,
 }
 
+/// A day in UTC: days since 1970-01-01.
+pub type UtcDay = i64;
+
+/// How long a run that counts users towards a day's cap keeps others from it without another call.
+pub const RESERVING: Duration = Duration::from_secs(15);
+
+/// What became of counting users towards a day's cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// They are counted.
+    Counted {
+        /// Distinct users counted in that day, by all runs.
+        used: u64,
+    },
+    /// They would be too many; none of them was counted.
+    Over {
+        /// Distinct users counted in that day, by all runs.
+        used: u64,
+    },
+    /// Another run counts now.
+    Busy(RunId),
+}
+
 /// What a seal made of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sealed {
@@ -103,6 +128,7 @@ impl fmt::Debug for Seat {
 }
 
 /// Queue and ledger in one. Every method is safe to call again after an error that [`StoreError::is_retryable`].
+#[allow(unused_variables, reason = "until every store does all of it")]
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     // -- putting work in -------------------------------------------------------------------------------------------
@@ -169,6 +195,45 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// goes on. Refused while a request has no resolution. Asked again by the steward who did it, it is done.
     async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError>;
 
+    /// What the run's requests came to, from place `from_seq` on, in file order, at most `limit`: those that are resolved,
+    /// duplicates included. A page that is shorter than `limit` is the last. Any phase after open.
+    async fn planned(&self, run: &RunId, from_seq: u64, limit: usize) -> Result<Vec<Planned>, StoreError> {
+        not_built_yet()
+    }
+
+    /// Writes a note on a run that is not over, in place of the one of its kind.
+    async fn note(&self, run: &RunId, note: &Note) -> Result<(), StoreError> {
+        not_built_yet()
+    }
+
+    /// A person lets a resolved run go on: noted, the run numbered anew, so that it wins over whatever was sealed before, and
+    /// its users as if it had stood still, so that they are resolved again before it is admitted. The same again changes
+    /// nothing. [`StoreError::WrongPhase`] where the run is not resolved, or is being cancelled; or is no plan that could be
+    /// applied.
+    async fn confirm(&self, run: &RunId, confirmation: &Confirmation) -> Result<(), StoreError> {
+        not_built_yet()
+    }
+
+    /// Counts users (by [`ResolvedUser::key`](crate::ResolvedUser::key), at most [`CHUNK`]) towards the account's cap of a
+    /// day on behalf of a resolved run, in one step: all of them or, where more than `cap` distinct users of the day would
+    /// be counted, none. Who is counted already, by whatever run, is not counted again. One run of an account counts at a
+    /// time, until it is admitted, is over, counts no more for [`RESERVING`] or takes back: so that two runs that would
+    /// both fit alone do not refuse each other.
+    async fn reserve(
+        &self,
+        run: &RunId,
+        day: UtcDay,
+        users: &[String],
+        cap: u64,
+    ) -> Result<Reserved, StoreError> {
+        not_built_yet()
+    }
+
+    /// Takes back what was counted on behalf of a run, at most [`CHUNK`] users a call; returns how many are left.
+    async fn unreserve(&self, run: &RunId, day: UtcDay) -> Result<u64, StoreError> {
+        not_built_yet()
+    }
+
     /// Lets a resolved run begin: from here on it wins over runs that were sealed earlier, user by user as
     /// [`Store::promote`] comes to them, and yields to those sealed later, in whatever order they are admitted: a large run
     /// takes longer to resolve than the urgent one that was submitted after it. Returns its number, which the seal gave it,
@@ -223,6 +288,44 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// cancelled, in which order is the store's choice. Returns how many are left that have no outcome yet, in flight ones included; call again while some
     /// are not in flight. The run is over when none is left.
     async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
+
+    /// Ends the rest of a run, as [`Store::cancel`] does, with the outcome and message of `ending`; once a run is being
+    /// ended, the first ending stands and is noted.
+    async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError> {
+        not_built_yet()
+    }
+
+    /// Has finished jobs of a run that is over tried again, at most [`CHUNK`] a call: those at these places that did not end
+    /// as applied or already applied, as if they had never been resolved; their attempts stay, their budget and their count
+    /// of deaths begin anew, and whether one may have applied is still known. The run is sealed again and paused, so that
+    /// more can follow; `resume` lets it go on, through resolve and admission like any run, with its old number. Notes of
+    /// its holding, approval and ending are gone. Returns how many jobs are tried again.
+    /// [`StoreError::WrongPhase`] where the run is neither over nor sealed and paused.
+    async fn reopen(&self, run: &RunId, seqs: &[u64]) -> Result<u64, StoreError> {
+        not_built_yet()
+    }
+
+    /// Forgets a run that ended before that moment, with its jobs, attempts and outcomes, at most [`CHUNK`] rows a call; of
+    /// several the oldest. What newer runs' precedence over older ones stands on stays for as long as a run older than it
+    /// is not over. Returns the run that it forgot something of, and whether all of it is gone; `None` where none is left.
+    async fn prune(&self, ended_before: Timestamp) -> Result<Option<(RunId, bool)>, StoreError> {
+        not_built_yet()
+    }
+
+    /// Adds to an account's list of protected users, in place of the entry with the same pattern.
+    async fn protect(&self, account: &AccountName, protection: &Protection) -> Result<(), StoreError> {
+        not_built_yet()
+    }
+
+    /// Takes an entry off an account's list of protected users; `false` where there was none.
+    async fn unprotect(&self, account: &AccountName, pattern: &str) -> Result<bool, StoreError> {
+        not_built_yet()
+    }
+
+    /// An account's list of protected users. Every [`Leased`] names its version, read in the same step.
+    async fn protections(&self, account: &AccountName) -> Result<Protections, StoreError> {
+        not_built_yet()
+    }
 
     /// Changes how soon a run is worked.
     async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError>;
@@ -309,6 +412,29 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Requests that were left out at the resolve: their line, the user as written, the line they repeat.
     async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError>;
 
+    // -- audit -----------------------------------------------------------------------------------------------------
+
+    /// Appends to the audit; returns the entry's number. Numbers have no gaps. Nothing takes an entry away.
+    async fn tell(&self, event: &AuditEvent) -> Result<u64, StoreError> {
+        not_built_yet()
+    }
+
+    /// The audit's entries from that number on, in order, at most `limit`.
+    async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        not_built_yet()
+    }
+
+    /// The last sealed entry.
+    async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
+        not_built_yet()
+    }
+
+    /// Seals the entries that follow `head`, in order, at most [`CHUNK`], in one step; `false`, and nothing is written, where
+    /// the last sealed entry is another by now.
+    async fn seal_audit(&self, head: Option<&AuditHead>, seals: &[String]) -> Result<bool, StoreError> {
+        not_built_yet()
+    }
+
     /// Looks at itself: can a ledger be trusted to it? Changes nothing. What can't be looked at is left out, or said.
     async fn examine(&self) -> Vec<Finding> {
         vec![]
@@ -316,6 +442,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The store's time: its own server's, where it has one.
     async fn now(&self) -> Result<Timestamp, StoreError>;
+}
+
+/// For as long as a store is being built.
+fn not_built_yet<T>() -> Result<T, StoreError> {
+    Err(StoreError::Refused("this store can't do that yet".into()))
 }
 
 /// A store, shared.

@@ -71,6 +71,7 @@ async fn draft(
     users: &[&str],
 ) -> Seal {
     let run = NewRun {
+        terms: Default::default(),
         id: which.id(),
         account: of.clone(),
         priority,
@@ -83,6 +84,7 @@ async fn draft(
     let requests: Vec<Request> = (1..)
         .zip(users)
         .map(|(line, user)| Request {
+            restore: None,
             line,
             user: user.parse().unwrap(),
             action: if which == Which::Done { Action::Activate } else { Action::Deactivate },
@@ -444,6 +446,7 @@ pub async fn check_the_end(store: &dyn Store) {
     let deadly = store.attempts(&Which::Worked.id(), 4).await.unwrap();
     assert_eq!(deadly.len(), 3);
     let again = NewRun {
+        terms: Default::default(),
         id: Which::Open.id(),
         account: account(),
         priority: Priority::Normal,

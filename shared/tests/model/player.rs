@@ -279,6 +279,7 @@ impl<'w, W: World> Player<'w, W> {
         let id: RunId = id.parse().unwrap();
         self.runs.push(Draft { id: id.clone(), requests: BTreeMap::new(), users: BTreeMap::new() });
         Call::OpenRun(NewRun {
+            terms: Default::default(),
             id,
             account: account(branch),
             priority,
@@ -300,8 +301,13 @@ impl<'w, W: World> Player<'w, W> {
             } else {
                 format!("User{}@corp.example", wish.user)
             };
-            let request =
-                Request { line: seq + 1, user: name.parse().unwrap(), action: wish.action, reason: None };
+            let request = Request {
+                restore: None,
+                line: seq + 1,
+                user: name.parse().unwrap(),
+                action: wish.action,
+                reason: None,
+            };
             draft.requests.entry(seq).or_insert_with(|| request.clone());
             draft.users.entry(seq).or_insert(wish.user);
             requests.push(request);

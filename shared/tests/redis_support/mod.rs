@@ -47,12 +47,13 @@ pub fn user(n: u64) -> ResolvedUser {
 
 pub fn request(n: u64) -> Request {
     let user = format!("user{n}@corp.example").parse().unwrap();
-    Request { line: n + 1, user, action: Action::Deactivate, reason: None }
+    Request { restore: None, line: n + 1, user, action: Action::Deactivate, reason: None }
 }
 
 pub fn new_run(account_name: &str, priority: Priority) -> NewRun {
     let created_at = Timestamp::from_millis(1_790_000_000_000 + i64::try_from(unique()).unwrap());
     NewRun {
+        terms: Default::default(),
         id: RunId::new(created_at, &mut rand::rng()),
         account: account(account_name),
         priority,

@@ -116,7 +116,8 @@ fn a_vendor_whose_every_answer_is_rubbish_decides_about_nobody() {
     scenario.pause(50..100);
     proxy.set(Line::Open);
     // What the vendor had answered before the cut may still be on its way into the store: nobody else ends.
-    let is_inactive = |user: &&SimUser| scenario.place.sim.user(&user.email).unwrap().status == Status::Inactive;
+    let is_inactive =
+        |user: &&SimUser| scenario.place.sim.user(&user.email).unwrap().status == Status::Inactive;
     let changed = users.iter().filter(is_inactive).count() as u64;
     let before = watch.wait_until_it_stands_still(Duration::from_secs(1)).counters.finished;
     assert!(before <= changed, "{before} ended, and the vendor changed {changed}: rubbish decided");

@@ -17,7 +17,7 @@ fn user(id: &str, email: &str, status: Status) -> ResolvedUser {
 }
 
 fn request(line: u64, user: &str, action: Action) -> Request {
-    Request { line, user: user.parse().unwrap(), action, reason: None }
+    Request { restore: None, line, user: user.parse().unwrap(), action, reason: None }
 }
 
 fn matcher(requests: &[(&str, Action)]) -> Matcher {

@@ -76,6 +76,8 @@ mod tests {
 
     fn zoom() -> ZoomProvider {
         let config = ZoomConfig {
+            approval: None,
+            caps: Default::default(),
             base_url: "http://127.0.0.1:9/v2".parse().unwrap(),
             token_url: "http://127.0.0.1:9/oauth/token".parse().unwrap(),
             account_id: Value::Plain("a".into()),

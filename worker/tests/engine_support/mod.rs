@@ -76,6 +76,7 @@ pub async fn submit_as(
 ) -> RunId {
     let id = run_id(run);
     let new = NewRun {
+        terms: Default::default(),
         id: id.clone(),
         account: account(name),
         priority,
@@ -88,6 +89,7 @@ pub async fn submit_as(
     let requests: Vec<Request> = (1..)
         .zip(users)
         .map(|(line, user)| Request {
+            restore: None,
             line,
             user: user.parse().unwrap(),
             action: Action::Deactivate,

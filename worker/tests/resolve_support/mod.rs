@@ -33,7 +33,7 @@ pub fn run_id() -> RunId {
 }
 
 pub fn request(line: u64, user: &str, action: Action) -> Request {
-    Request { line, user: user.parse().unwrap(), action, reason: None }
+    Request { restore: None, line, user: user.parse().unwrap(), action, reason: None }
 }
 
 /// A store in memory with one sealed run, on a clock that stands still.
@@ -49,6 +49,7 @@ impl SealedRun {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_760_000_000_000)));
         let store = MemoryStore::new(clock.clone());
         let run = NewRun {
+            terms: Default::default(),
             id: run_id(),
             account: account(),
             priority: Priority::Normal,

@@ -51,6 +51,8 @@ impl Vendor {
         let sim = ZoomSim::start_at(settings.clone(), clock).await.unwrap();
         let secret = secret_file(&settings.oauth.client_secret);
         let config = ZoomConfig {
+            approval: None,
+            caps: Default::default(),
             base_url: sim.base_url().parse().unwrap(),
             token_url: sim.token_url().parse().unwrap(),
             account_id: Value::Plain(settings.oauth.account_id),

@@ -13,7 +13,15 @@ use crate::{
 };
 
 fn pulse(of: AccountName, by: &str, at: Timestamp, in_flight: u64) -> Pulse {
-    Pulse { account: of, worker: worker(by), at, in_flight, lanes: Vec::new() }
+    Pulse {
+        active_users: None,
+        policy: None,
+        account: of,
+        worker: worker(by),
+        at,
+        in_flight,
+        lanes: Vec::new(),
+    }
 }
 
 async fn names(store: &SharedStore) -> Vec<String> {

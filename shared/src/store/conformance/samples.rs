@@ -103,6 +103,7 @@ impl Submission {
             .iter()
             .zip(1..)
             .map(|(user, line)| Request {
+                restore: None,
                 line,
                 user: user_ref(user),
                 action: Action::Deactivate,

@@ -76,6 +76,7 @@ impl<'f> Steps<'f> {
             number /= letters.len();
         }
         NewRun {
+            terms: Default::default(),
             id: id.parse().unwrap(),
             account: submission.account.clone(),
             priority: submission.priority,

@@ -77,6 +77,7 @@ pub async fn requests_come_back_page_by_page_as_they_were_written(fixture: &impl
     let steps = Steps::new(fixture);
     let mut submission = Submission::of_size(7);
     submission.requests[3] = Request {
+        restore: None,
         line: 90_000,
         user: user_ref("Ann.Ö'Lee+x|%\"@Corp.Example"),
         action: Action::Activate,

@@ -312,6 +312,7 @@ impl Run {
         let by_action: BTreeMap<Action, u64> =
             self.seal.as_ref().map(|seal| seal.by_action.clone()).unwrap_or_default();
         RunStatus {
+            notes: Default::default(),
             run: self.run.clone(),
             phase: self.phase,
             paused: self.paused,

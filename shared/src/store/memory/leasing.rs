@@ -99,7 +99,7 @@ impl State {
             })
             .min();
         let next_due = next.filter(|_| leases.is_empty());
-        Leased { leases, next_due, alone_waiting: alone_waiting as u64, hold: None }
+        Leased { protections: 0, leases, next_due, alone_waiting: alone_waiting as u64, hold: None }
     }
 
     /// Grants what was asked for, or what there is.

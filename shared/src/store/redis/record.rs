@@ -170,6 +170,7 @@ fn decode_request(text: &str) -> Result<Request, Flaw> {
     let action = word(&ACTIONS, head, "action")?;
     let user = unescape(fields.next().unwrap_or_default())?;
     Ok(Request {
+        restore: None,
         line: number(head.get(1..).unwrap_or_default(), "line")?,
         user: user.parse().map_err(|error| format!("{error}"))?,
         action,

@@ -31,7 +31,7 @@ fn request() -> impl Strategy<Value = Request> {
     ("[a-z=\\\\]{1,9}(@[a-z.]{1,9}x)?", any::<u64>(), 0..2usize, option::of(text())).prop_filter_map(
         "names no user",
         |(user, line, action, reason)| {
-            Some(Request { line, user: user.parse().ok()?, action: ACTIONS[action].1, reason })
+            Some(Request { restore: None, line, user: user.parse().ok()?, action: ACTIONS[action].1, reason })
         },
     )
 }

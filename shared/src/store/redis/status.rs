@@ -145,6 +145,7 @@ pub(super) fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, 
         fresh => Some(Timestamp::from_millis(reply::int(fresh)?)),
     };
     Ok(Some(RunStatus {
+        notes: Default::default(),
         run: submitted,
         phase: state.phase,
         paused: state.paused,

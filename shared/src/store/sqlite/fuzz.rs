@@ -48,6 +48,7 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
     let worker = WorkerId::new("w");
     for (number, id) in RUNS.iter().enumerate() {
         let run = NewRun {
+            terms: Default::default(),
             id: id.parse().unwrap(),
             account: account(),
             priority: Priority::Normal,
@@ -59,6 +60,7 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
         store.open_run(&run).await?;
         let requests: Vec<Request> = (1..=6)
             .map(|line| Request {
+                restore: None,
                 line,
                 user: format!("u{line}-{number}@corp.example").parse().unwrap(),
                 action: Action::Deactivate,
@@ -106,7 +108,15 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
     store.lease(&ask()).await?;
     let (reason, message) = (HoldReason::Breaker, "out".to_owned());
     store.hold(&account(), &Hold { reason, message, since: START, until: Some(START) }).await?;
-    let pulse = Pulse { account: account(), worker: worker.clone(), at: START, in_flight: 1, lanes: vec![] };
+    let pulse = Pulse {
+        active_users: None,
+        policy: None,
+        account: account(),
+        worker: worker.clone(),
+        at: START,
+        in_flight: 1,
+        lanes: vec![],
+    };
     store.publish_pulse(&pulse).await?;
     store.draw_quota(&account(), "light", QuotaWindow::UtcDay, 1, 100).await?;
     let claim = store.claim_refresh(&account(), &worker, None, Duration::from_secs(10)).await?;

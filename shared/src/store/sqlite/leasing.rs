@@ -77,7 +77,13 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
         (true, true) => Some(step.now),
         (true, false) => next_due(step, account, ask)?,
     };
-    Ok(Leased { leases, next_due, alone_waiting: alone_waiting(step, account, ask)?, hold: None })
+    Ok(Leased {
+        protections: 0,
+        leases,
+        next_due,
+        alone_waiting: alone_waiting(step, account, ask)?,
+        hold: None,
+    })
 }
 
 /// Moves waiting jobs whose time has come to the others.
@@ -395,6 +401,7 @@ fn read_job(row: &Row<'_>) -> StepResult<(Place, String, LeasedJob)> {
 pub(super) fn read_request(row: &Row<'_>, first: usize) -> StepResult<Request> {
     let (user, action): (String, String) = (row.get(first + 1)?, row.get(first + 2)?);
     Ok(Request {
+        restore: None,
         line: row.get(first)?,
         user: user.parse().map_err(|problem| unreadable("the user of a request", problem))?,
         action: action.parse().map_err(|problem| unreadable("the action of a request", problem))?,

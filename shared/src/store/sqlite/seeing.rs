@@ -38,6 +38,7 @@ fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
     run.priority = priority_of(row.get(2)?)?;
     let phase = phase_of(&row.get::<_, String>(3)?)?;
     let status = RunStatus {
+        notes: Default::default(),
         run,
         phase,
         paused: row.get(4)?,
