@@ -50,7 +50,12 @@ async fn every_refusal_has_its_code() {
         ("admit", vec![RUN]),
         ("promote", vec![RUN, "1"]),
         ("steer", vec![RUN, "pause", "0"]),
-        ("cancel", vec![RUN, "1"]),
+        ("end", vec![RUN, "1", "c\u{1f}\u{1f}", "{}"]),
+        ("reopen", vec![RUN, "0"]),
+        ("note", vec![RUN, "held", "{}"]),
+        ("confirm", vec![RUN, "go", "{}"]),
+        ("reserve", vec![RUN, "1", "count", "5", "15000", "u"]),
+        ("reserve", vec![RUN, "1", "back", "15000"]),
         ("seal", vec![RUN, "1", "{}", "k", "d", "1"]),
     ] {
         assert_eq!(raw.call(name, START, &args).await[0], "-2", "{name} of a run that there is not");
