@@ -83,17 +83,17 @@ pub(super) fn resolve(
     seq: u64,
     resolution: &Resolution,
 ) -> StepResult<()> {
-    let Some(job) = Known::find(step, run, seq)? else { return Ok(()) };
-    match resolution {
-        Resolution::Duplicate { .. } => {
+    match (resolution, Known::find(step, run, seq)?) {
+        (Resolution::Duplicate { .. }, _) => {
             Err(run.refuse("its users are known apart, so none of them is a duplicate").into())
         }
-        Resolution::Change(user) => {
+        (_, None) => Ok(()),
+        (Resolution::Change(user), Some(job)) => {
             let user = job.renewed(user);
             job.claim(step, run, &user)?;
             job.write(step, &user)
         }
-        Resolution::Settled { outcome, code, message, user } => {
+        (Resolution::Settled { outcome, code, message, user }, Some(job)) => {
             if job.state.is_queued() {
                 withdraw(step, job.place)?;
             }
