@@ -83,17 +83,16 @@ pub(super) fn resolve(
     seq: u64,
     resolution: &Resolution,
 ) -> StepResult<()> {
-    match (resolution, Known::find(step, run, seq)?) {
-        (Resolution::Duplicate { .. }, _) => {
-            Err(run.refuse("its users are known apart, so none of them is a duplicate").into())
-        }
-        (_, None) => Ok(()),
-        (Resolution::Change(user), Some(job)) => {
+    let Some(job) = Known::find(step, run, seq)? else { return Ok(()) };
+    match resolution {
+        // Refused before any of them was looked at.
+        Resolution::Duplicate { .. } => Ok(()),
+        Resolution::Change(user) => {
             let user = job.renewed(user);
             job.claim(step, run, &user)?;
             job.write(step, &user)
         }
-        (Resolution::Settled { outcome, code, message, user }, Some(job)) => {
+        Resolution::Settled { outcome, code, message, user } => {
             if job.state.is_queued() {
                 withdraw(step, job.place)?;
             }
