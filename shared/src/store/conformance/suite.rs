@@ -289,6 +289,7 @@ macro_rules! conformance_suite {
             what_was_there_before_our_own_doing_is_known_when_it_is_tried_again
             who_was_settled_at_the_resolve_can_be_looked_up_again
             who_is_tried_again_may_turn_out_a_duplicate
+            what_was_a_duplicate_may_turn_out_a_job_when_a_run_is_opened_again
             a_run_keeps_its_number_when_it_is_opened_again
             what_is_tried_again_decides_about_nobody_until_it_is_in_the_queue
             a_cancelled_run_can_be_opened_again
