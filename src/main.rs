@@ -16,6 +16,7 @@ mod report;
 mod scene;
 mod signals;
 mod submission;
+mod timing;
 mod waits;
 mod wiring;
 mod work;
