@@ -120,6 +120,8 @@ pub fn decide(
         Verdict::AlreadyApplied if facts.may_have_applied => Decision::only(finish(Outcome::Applied, reply)),
         Verdict::AlreadyApplied => Decision::only(finish(Outcome::AlreadyApplied, reply)),
         Verdict::NotFound => Decision::only(finish(Outcome::NotFound, reply)),
+        // Seats come free when somebody frees one, not by themselves: a person has to see it.
+        Verdict::NoSeat => Decision::only(finish(Outcome::NoSeat, reply)),
         // Kept as rejected even where the user was in the desired state before: an unknown refusal is no proof that the
         // user still is, and "rejected" makes a person look.
         Verdict::Rejected | Verdict::Unknown => Decision::only(finish(Outcome::Rejected, reply)),

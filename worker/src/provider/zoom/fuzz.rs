@@ -122,7 +122,7 @@ fn check_call(call: Call, answer: &Answer) {
         Verdict::AlreadyApplied => {
             assert!(change && whole && (400..500).contains(&status) && is_object(answer), "{reply:?}");
         }
-        Verdict::Rejected | Verdict::Unknown | Verdict::Forbidden => {
+        Verdict::Rejected | Verdict::NoSeat | Verdict::Unknown | Verdict::Forbidden => {
             assert!((400..500).contains(&status) && is_object(answer), "{reply:?}");
         }
         Verdict::Unauthorized => {
