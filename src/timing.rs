@@ -32,7 +32,9 @@ impl Moment {
         let (body, name) = split(&given);
         let zone = match name {
             Some(name) => Some(TimeZone::get(name).map_err(|_| {
-                refused(format!("{name:?} is no time zone: write one such as Europe/Berlin, or an offset such as +01:00"))
+                refused(format!(
+                    "{name:?} is no time zone: write one such as Europe/Berlin, or an offset such as +01:00"
+                ))
             })?),
             None => None,
         };
@@ -65,7 +67,9 @@ impl Moment {
     /// `2026-12-24T16:00:00Z (2026-12-24T17:00 Europe/Berlin)`
     pub fn words(&self) -> String {
         match &self.assumed {
-            Some(zone) => format!("{} ({}, taken to be in {zone}, this machine's zone)", short(self.at), self.given),
+            Some(zone) => {
+                format!("{} ({}, taken to be in {zone}, this machine's zone)", short(self.at), self.given)
+            }
             None => format!("{} ({})", short(self.at), self.given),
         }
     }
@@ -84,12 +88,18 @@ pub fn terms(timing: &Timing, now: Timestamp) -> Result<(Terms, Vec<String>), Fa
     {
         return Err(Failure::new(
             Exit::InvalidInput,
-            format!("the deadline {} is not after {}, before which it must not begin", end.words(), begin.words()),
+            format!(
+                "the deadline {} is not after {}, before which it must not begin",
+                end.words(),
+                begin.words()
+            ),
         ));
     }
     let mut told = Vec::new();
     told.extend(not_before.iter().map(|moment| format!("It does not begin before {}.", moment.words())));
-    told.extend(deadline.iter().map(|moment| format!("What is not done by {} ends as expired.", moment.words())));
+    told.extend(
+        deadline.iter().map(|moment| format!("What is not done by {} ends as expired.", moment.words())),
+    );
     let at = |moment: Option<Moment>| moment.map(|moment| moment.at);
     Ok((Terms { not_before: at(not_before), deadline: at(deadline), ..Terms::default() }, told))
 }
@@ -101,7 +111,9 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
     match text.rsplit_once(char::is_whitespace) {
         // A date and a time of day may have a blank between them, too.
-        Some((body, name)) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => (body.trim(), Some(name)),
+        Some((body, name)) if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            (body.trim(), Some(name))
+        }
         _ => (text, None),
     }
 }
@@ -117,14 +129,19 @@ fn agrees(body: &str, instant: jiff::Timestamp, zone: &TimeZone, name: &str) -> 
     if wall.is_none_or(|wall| wall == there.datetime()) {
         return Ok(());
     }
-    Err(format!("{body} has another offset than {name} has then, which is {}; leave one of them out", there.offset()))
+    Err(format!(
+        "{body} has another offset than {name} has then, which is {}; leave one of them out",
+        there.offset()
+    ))
 }
 
 fn in_zone(wall: DateTime, zone: &TimeZone, name: Option<&str>) -> Result<jiff::Timestamp, String> {
     let place = name.map_or_else(|| named(zone), str::to_owned);
     let at = |offset: Offset| offset.to_timestamp(wall).map_err(|error| format!("{wall}: {error}"));
     let reading = |offset: Offset| match offset.to_timestamp(wall) {
-        Ok(instant) => format!("{wall}{offset} ({})", short(Timestamp::from_millis(instant.as_millisecond()))),
+        Ok(instant) => {
+            format!("{wall}{offset} ({})", short(Timestamp::from_millis(instant.as_millisecond())))
+        }
         Err(_) => format!("{wall}{offset}"),
     };
     match zone.to_ambiguous_timestamp(wall).offset() {
@@ -148,7 +165,8 @@ fn named(zone: &TimeZone) -> String {
 
 /// To the second, in UTC.
 fn short(at: Timestamp) -> String {
-    jiff::Timestamp::from_second(at.as_millis().div_euclid(1_000)).map_or_else(|_| at.to_string(), |at| at.to_string())
+    jiff::Timestamp::from_second(at.as_millis().div_euclid(1_000))
+        .map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 #[cfg(test)]
@@ -183,7 +201,10 @@ mod tests {
             assert_eq!(short(read(text).unwrap().at), expected, "{text}");
         }
         let assumed = read("2026-12-24T17:00").unwrap().words();
-        assert!(assumed.contains("America/New_York") && assumed.contains("2026-12-24T22:00:00Z"), "{assumed}");
+        assert!(
+            assumed.contains("America/New_York") && assumed.contains("2026-12-24T22:00:00Z"),
+            "{assumed}"
+        );
         let written = read("2026-12-24T17:00 Europe/Berlin").unwrap().words();
         assert_eq!(written, "2026-12-24T16:00:00Z (2026-12-24T17:00 Europe/Berlin)");
     }
@@ -257,7 +278,8 @@ mod tests {
 
     #[test]
     fn a_deadline_before_the_beginning_is_refused() {
-        let timing = |begin: &str, end: &str| Timing { not_before: Some(begin.into()), deadline: Some(end.into()) };
+        let timing =
+            |begin: &str, end: &str| Timing { not_before: Some(begin.into()), deadline: Some(end.into()) };
         let (early, late) = ("2026-12-24T17:00Z", "2026-12-24T18:00Z");
         let (terms, told) = super::terms(&timing(early, late), now()).unwrap();
         assert_eq!(terms.deadline.unwrap().since(terms.not_before.unwrap()).as_secs(), 3_600);

@@ -7,9 +7,11 @@ use std::{
 };
 
 use indicatif::MultiProgress;
+use secrecy::ExposeSecret;
 use usher_shared::{
     AccountName, Clock, RunId, WorkerId,
-    config::{AccountConfig, Config, ConfigError, StoreAddress},
+    audit::{AuditHead, AuditKey},
+    config::{AccountConfig, Config, ConfigError, SecretSource, StoreAddress},
     store::{self, SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
 };
 use usher_worker::{
@@ -111,6 +113,54 @@ pub fn provider(
     };
     usher_worker::provider::open(name, account, options)
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })
+}
+
+/// Sets the provider of a configured account up, with the fleet's tokens.
+pub fn shelved_provider(
+    context: &Context,
+    store: &SharedStore,
+    name: &AccountName,
+) -> Result<SharedProvider, Failure> {
+    let account = context.config.account(name)?;
+    provider(&context.config, name, account, Some(shelf(store, worker_id(None))))
+}
+
+/// The key of the audit's seals: as configured, or `audit.key` in the data directory, which a worker on the embedded store
+/// makes. `None` where there is none yet.
+pub fn audit_key(config: &Config, address: &StoreAddress) -> Result<Option<AuditKey>, Failure> {
+    let secret = match (&config.audit.key, address) {
+        (Some(source), _) => source,
+        (None, StoreAddress::Redis(_)) => return Ok(None),
+        (None, StoreAddress::Sqlite(_)) => {
+            let path = config.data_dir()?.join("audit.key");
+            if !path.exists() {
+                return Ok(None);
+            }
+            &SecretSource::File(path)
+        }
+    };
+    let secret = secret.read().map_err(|source| ConfigError::Secret { key: "audit.key".into(), source })?;
+    Ok(Some(AuditKey::new(secret.expose_secret().as_bytes())))
+}
+
+/// The heads of the audit that were noted in the data directory; none where no worker has noted one here.
+pub fn noted_heads(config: &Config) -> Result<Vec<AuditHead>, Failure> {
+    let path = config.data_dir()?.join("audit.head");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => {
+            return Err(Failure::new(
+                Exit::Configuration,
+                format!("{} can't be read: {error}", path.display()),
+            ));
+        }
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| line.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::new(Exit::Configuration, format!("{}: {error}", path.display())))
 }
 
 /// The fleet's tokens, as this worker takes them from a store and puts them there.

@@ -141,7 +141,8 @@ impl OutcomeRow {
     /// Whether the run changed this user without bringing it to all that was wished. An undo takes it back like any other change.
     #[must_use]
     pub fn changed_in_part(&self) -> bool {
-        !self.outcome.is_as_wished() && matches!(self.code.as_deref(), Some(ACTIVATED_AS_BASIC | PARTLY_RESTORED))
+        !self.outcome.is_as_wished()
+            && matches!(self.code.as_deref(), Some(ACTIVATED_AS_BASIC | PARTLY_RESTORED))
     }
 }
 

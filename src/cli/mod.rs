@@ -15,7 +15,9 @@ pub use guarding::{ApproveArgs, AuditCommand, ProtectCommand, TokenCommand};
 pub use machine::{AccountsCommand, DemoArgs, DoctorArgs, SimulateCommand, WorkerArgs};
 pub use seeing::{ReportArgs, ReportFormat, RunsArgs, StatusArgs};
 pub use steering::{CancelArgs, PriorityArgs, PruneArgs, ResumeArgs, RetryArgs, RunArg};
-pub use submitting::{ApplyArgs, DryRun, Ending, PlanArgs, RunArgs, Submission, SubmitArgs, Timing, UndoArgs};
+pub use submitting::{
+    ApplyArgs, DryRun, Ending, PlanArgs, RunArgs, Submission, SubmitArgs, Timing, UndoArgs,
+};
 
 /// Deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows, and can say afterwards
 /// what happened to every single one.

@@ -32,6 +32,9 @@ pub struct Submission {
     /// Leave bad rows out instead of refusing the file
     #[arg(long)]
     pub skip_invalid: bool,
+    /// With USHER_TOKEN: the name by which workers know the token [default: the one here whose key is its key]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
     /// Go ahead without asking
     #[arg(long, short)]
     pub yes: bool,
@@ -148,6 +151,9 @@ pub struct UndoArgs {
     /// When it may begin, and by when it is to be done.
     #[command(flatten)]
     pub timing: Timing,
+    /// With USHER_TOKEN: the name by which workers know the token [default: the one here whose key is its key]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
     /// Name every user who is left out, not the first 20 of a kind
     #[arg(long)]
     pub all: bool,
