@@ -164,8 +164,11 @@ async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
 
 // -- Redis -------------------------------------------------------------------------------------------------------------
 
-const REDIS: [(u64, &str); 2] =
-    [(1, include_str!("redis_formats/1.redis")), (2, include_str!("redis_formats/2.redis"))];
+const REDIS: [(u64, &str); 3] = [
+    (1, include_str!("redis_formats/1.redis")),
+    (2, include_str!("redis_formats/2.redis")),
+    (3, include_str!("redis_formats/3.redis")),
+];
 
 /// The functions as format 1 had them.
 const FIRST_LIBRARY: &str = include_str!("redis_formats/1.lua");
@@ -193,7 +196,7 @@ async fn the_newest_keys_are_what_this_program_writes() {
     let store = connect(&server, &clock).await.unwrap();
     story::write(&store, &clock).await;
     story::check(&store).await;
-    compare("redis_formats/2.redis", &redis_text::write(&mut connection(&server).await).await);
+    compare("redis_formats/3.redis", &redis_text::write(&mut connection(&server).await).await);
 }
 
 #[tokio::test]
@@ -209,7 +212,31 @@ async fn keys_of_each_format_are_taken_up_and_worked_to_their_end() {
         story::work_to_the_end(&store, &clock).await;
         story::check_the_end(&store).await;
         let schema: u64 = redis::cmd("GET").arg("usher:schema").query_async(&mut connection).await.unwrap();
-        assert_eq!(schema, 2);
+        assert_eq!(schema, 3);
+    }
+}
+
+/// Only the newest format keeps a list of them.
+#[tokio::test]
+async fn runs_that_ended_under_any_format_are_found_to_be_forgotten() {
+    for (format, text) in REDIS {
+        let (server, mut connection) = server_of(text).await;
+        let clock = story_ends();
+        let store = connect(&server, &clock).await.unwrap();
+        story::work_to_the_end(&store, &clock).await;
+        let ended = store.runs(100).await.unwrap().len();
+        clock.advance(Duration::from_secs(1));
+        let mut gone = Vec::new();
+        while let Some((run, whole)) = store.prune(clock.now()).await.unwrap() {
+            assert!(whole, "a chunk is enough for {run}");
+            gone.push(run);
+        }
+        assert_eq!((gone.len(), &gone[0]), (ended, &story::Which::Done.id()), "format {format}");
+        let left = redis_text::write(&mut connection).await;
+        for run in gone {
+            assert!(!left.contains(run.as_str()), "format {format}: {run} in {left}");
+        }
+        assert!(!left.contains(":users"), "format {format}: {left}");
     }
 }
 
@@ -219,9 +246,9 @@ async fn keys_that_a_newer_usher_wrote_are_refused_and_left_as_they_are() {
     let _: () = redis::cmd("SET").arg("usher:schema").arg(99).query_async(&mut connection).await.unwrap();
     let before = redis_text::write(&mut connection).await;
     let error = connect(&server, &story_ends()).await.unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 2 }), "{error:?}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 3 }), "{error:?}");
     let words = error.to_string();
-    assert!(words.contains("99") && words.contains('2') && words.contains("use a newer usher"), "{words}");
+    assert!(words.contains("99") && words.contains('3') && words.contains("use a newer usher"), "{words}");
     assert_eq!(redis_text::write(&mut connection).await, before);
 }
 
@@ -244,7 +271,7 @@ async fn an_account_that_a_newer_usher_has_taken_up_is_written_no_more() {
     };
     let lease = store.lease(&ask).await.unwrap().leases.remove(0);
     let mut take_up = redis::cmd("HSET");
-    take_up.arg("usher:{zoom-main}").arg("format").arg(3);
+    take_up.arg("usher:{zoom-main}").arg("format").arg(4);
     let _: () = take_up.query_async(&mut connection).await.unwrap();
     let before = redis_text::write(&mut connection).await;
     let refused = [
@@ -255,7 +282,7 @@ async fn an_account_that_a_newer_usher_has_taken_up_is_written_no_more() {
         store.take_steward(&story::Which::Sealed.id(), &WorkerId::new("w9"), TTL).await.err(),
     ];
     for error in refused {
-        assert!(matches!(error, Some(StoreError::TooNew { found: 3, supported: 2 })), "{error:?}");
+        assert!(matches!(error, Some(StoreError::TooNew { found: 4, supported: 3 })), "{error:?}");
     }
     assert_eq!(redis_text::write(&mut connection).await, before);
     // Another account, which nobody has taken up, goes on.

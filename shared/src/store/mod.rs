@@ -183,6 +183,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A [`Resolution::Duplicate`] leaves the run's total. [`StoreError::LeaseLapsed`] without the stewardship;
     /// [`StoreError::WrongPhase`] where there is no request at a place, and nothing is recorded then. That no two requests of
     /// a run are changes of one user is the steward's duty: the store only keeps them from being in flight at once.
+    /// In a run that was opened again ([`Store::reopen`]), what is said of a job that has its outcome is passed over.
     ///
     /// In a run that is resolved again: a user to be changed takes the place of the one that was kept, but for
     /// [`ResolvedUser::before`](crate::ResolvedUser) where an earlier attempt may have applied: that stays what was
@@ -196,7 +197,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError>;
 
     /// What the run's requests came to, from place `from_seq` on, in file order, at most `limit`: those that are resolved,
-    /// duplicates included. A page that is shorter than `limit` is the last. Any phase after open.
+    /// duplicates included. A page that is shorter than `limit` is the last. Any phase after open; once the run is admitted
+    /// or being ended, what was settled may be told with the outcome that its job got.
     async fn planned(&self, run: &RunId, from_seq: u64, limit: usize) -> Result<Vec<Planned>, StoreError> {
         not_built_yet()
     }
@@ -207,8 +209,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// A person lets a resolved run go on: noted, the run numbered anew, so that it wins over whatever was sealed before, and
-    /// its users as if it had stood still, so that they are resolved again before it is admitted. The same again changes
-    /// nothing. [`StoreError::WrongPhase`] where the run is not resolved, or is being cancelled; or is no plan that could be
+    /// its users as if it had stood still, so that they are resolved again before it is admitted; a resolving that is under
+    /// way ends, because it began before. The same again changes nothing, whatever has become of the run. [`StoreError::WrongPhase`] where the run is not resolved, or is being cancelled; or is no plan that could be
     /// applied.
     async fn confirm(&self, run: &RunId, confirmation: &Confirmation) -> Result<(), StoreError> {
         not_built_yet()
@@ -216,9 +218,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Counts users (by [`ResolvedUser::key`](crate::ResolvedUser::key), at most [`CHUNK`]) towards the account's cap of a
     /// day on behalf of a resolved run, in one step: all of them or, where more than `cap` distinct users of the day would
-    /// be counted, none. Who is counted already, by whatever run, is not counted again. One run of an account counts at a
-    /// time, until it is admitted, is over, counts no more for [`RESERVING`] or takes back: so that two runs that would
-    /// both fit alone do not refuse each other.
+    /// be counted, none. Who is counted already, by whatever run, is not counted again, and stays counted for as long as one
+    /// of the runs that counted it has not taken it back. One run of an account counts at a time, until it is admitted, is
+    /// over, counts no more for [`RESERVING`] or has taken all back: so that two runs that would both fit alone do not refuse
+    /// each other. Days long past may be forgotten. [`StoreError::WrongPhase`] where the run is not resolved, or is being
+    /// cancelled.
     async fn reserve(
         &self,
         run: &RunId,
@@ -287,32 +291,37 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Cancels: at once nothing more is leased; then up to `limit` (at most [`CHUNK`]) jobs that no worker holds end as
     /// cancelled, in which order is the store's choice. Returns how many are left that have no outcome yet, in flight ones included; call again while some
     /// are not in flight. The run is over when none is left.
-    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError>;
+    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
+        self.end(run, &Ending::cancelled(), limit).await
+    }
 
-    /// Ends the rest of a run, as [`Store::cancel`] does, with the outcome and message of `ending`; once a run is being
-    /// ended, the first ending stands and is noted.
+    /// Ends the rest of a run, as [`Store::cancel`] does, with the outcome, code and message of `ending`; once a run is being
+    /// ended, the first ending stands and is noted. Whatever ended so decides about nobody.
     async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError> {
         not_built_yet()
     }
 
     /// Has finished jobs of a run that is over tried again, at most [`CHUNK`] a call: those at these places that did not end
     /// as applied or already applied, as if they had never been resolved; their attempts stay, their budget and their count
-    /// of deaths begin anew, and whether one may have applied is still known. The run is sealed again and paused, so that
-    /// more can follow; `resume` lets it go on, through resolve and admission like any run, with its old number. Notes of
-    /// its holding, approval and ending are gone. Returns how many jobs are tried again.
-    /// [`StoreError::WrongPhase`] where the run is neither over nor sealed and paused.
+    /// of deaths begin anew, and whether one may have applied is still known, as is what was there before (where it is the
+    /// same user that they are resolved to). They decide about nobody until they are in the queue. The run is sealed again
+    /// and paused, so that more can follow; `resume` lets it go on, through resolve and admission like any run, with its old
+    /// number. Notes of its holding, approval and ending are gone. Returns how many jobs are tried again; where none is, the
+    /// run stays as it is. [`StoreError::WrongPhase`] where the run is neither over nor sealed and paused, or is being
+    /// cancelled.
     async fn reopen(&self, run: &RunId, seqs: &[u64]) -> Result<u64, StoreError> {
         not_built_yet()
     }
 
     /// Forgets a run that ended before that moment, with its jobs, attempts and outcomes, at most [`CHUNK`] rows a call; of
-    /// several the oldest. What newer runs' precedence over older ones stands on stays for as long as a run older than it
-    /// is not over. Returns the run that it forgot something of, and whether all of it is gone; `None` where none is left.
+    /// several the one that ended first. From the first call on it is not seen any more; its idempotency key is free. What
+    /// newer runs' precedence over older ones stands on stays for as long as a run older than it is not over. Returns the run that it forgot something of, and whether all of it is gone; `None` where none is left.
     async fn prune(&self, ended_before: Timestamp) -> Result<Option<(RunId, bool)>, StoreError> {
         not_built_yet()
     }
 
-    /// Adds to an account's list of protected users, in place of the entry with the same pattern.
+    /// Adds to an account's list of protected users, in place of the entry with the same pattern. Patterns are compared to
+    /// the letter.
     async fn protect(&self, account: &AccountName, protection: &Protection) -> Result<(), StoreError> {
         not_built_yet()
     }
@@ -430,7 +439,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Seals the entries that follow `head`, in order, at most [`CHUNK`], in one step; `false`, and nothing is written, where
-    /// the last sealed entry is another by now.
+    /// the last sealed entry is another by now, or where fewer entries follow it than there are seals.
     async fn seal_audit(&self, head: Option<&AuditHead>, seals: &[String]) -> Result<bool, StoreError> {
         not_built_yet()
     }

@@ -22,14 +22,22 @@ macro_rules! assert_refused {
 }
 
 pub mod accounts;
+pub mod auditing;
+pub mod capping;
+pub mod confirming;
 pub mod counters;
 pub mod dying;
+pub mod ending;
 pub mod finishing;
 pub mod lapsing;
 pub mod leasing;
 pub mod one_user;
+pub mod planning;
+pub mod protecting;
+pub mod pruning;
 pub mod pulses;
 pub mod quotas;
+pub mod reopening;
 pub mod resolving;
 mod samples;
 pub mod seeing;

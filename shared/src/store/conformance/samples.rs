@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     AccountName, Action, Attempt, JobReport, Outcome, Priority, Request, ResolvedUser, SnoozeReason, Status,
-    Then, Timestamp, UserRef, UserState, Verdict, WorkerId,
-    store::{Idempotency, LeaseAsk},
+    Terms, Then, Timestamp, UserRef, UserState, Verdict, WorkerId,
+    plan::PlanHash,
+    store::{Idempotency, LeaseAsk, Resolution},
 };
 
 /// How long leases last where a check does not say otherwise.
@@ -57,6 +58,21 @@ pub(super) fn resolved(user: &UserRef) -> ResolvedUser {
     }
 }
 
+/// Decided at the resolve: the account has no such user.
+pub(super) fn gone() -> Resolution {
+    Resolution::Settled {
+        outcome: Outcome::NotFound,
+        code: Some("not_found".into()),
+        message: None,
+        user: None,
+    }
+}
+
+/// The hash of some plan, another for each digit.
+pub(super) fn plan_hash(digit: char) -> PlanHash {
+    digit.to_string().repeat(64).parse().unwrap()
+}
+
 /// One try that began and ended at `at`, with one call.
 pub(super) fn attempt(at: Timestamp, by: &WorkerId, verdict: Verdict) -> Attempt {
     Attempt { began_at: at, ended_at: at, calls: 1, http: Some(204), verdict, code: None, worker: by.clone() }
@@ -94,6 +110,7 @@ pub(super) struct Submission {
     pub(super) requests: Vec<Request>,
     /// A key of its own where there is none.
     pub(super) idempotency: Option<Idempotency>,
+    pub(super) terms: Terms,
 }
 
 impl Submission {
@@ -110,7 +127,13 @@ impl Submission {
                 reason: None,
             })
             .collect();
-        Self { account: account(), priority: Priority::Normal, requests, idempotency: None }
+        Self {
+            account: account(),
+            priority: Priority::Normal,
+            requests,
+            idempotency: None,
+            terms: Terms::default(),
+        }
     }
 
     /// Users `user0@corp.example`, `user1@corp.example`, ...
@@ -125,6 +148,11 @@ impl Submission {
 
     pub(super) fn to(self, account: AccountName) -> Self {
         Self { account, ..self }
+    }
+
+    /// The same as a plan, which waits for somebody's word.
+    pub(super) fn planned(self) -> Self {
+        Self { terms: Terms { plan: true, ..self.terms }, ..self }
     }
 
     /// The same users, to be activated.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Fixture,
     samples::{
-        Submission, TTL, account, ask, attempt, finished, resolved, retried, returned, user_ref, worker,
+        Submission, TTL, account, ask, attempt, finished, gone, resolved, retried, returned, user_ref, worker,
     },
     steps::Steps,
 };
@@ -28,15 +28,6 @@ fn protected(user: Option<ResolvedUser>) -> Resolution {
         code: Some("admin".into()),
         message: Some("an admin by now".into()),
         user,
-    }
-}
-
-fn gone() -> Resolution {
-    Resolution::Settled {
-        outcome: Outcome::NotFound,
-        code: Some("not_found".into()),
-        message: None,
-        user: None,
     }
 }
 

@@ -14,8 +14,8 @@ use super::{
     samples::{Submission, ask, attempt, finished, resolved, worker},
 };
 use crate::{
-    Action, Clock, JobReport, ManualClock, NewRun, Outcome, OutcomeRow, Request, RunId, RunStatus, Timestamp,
-    Verdict,
+    Action, Clock, Ending, JobReport, ManualClock, NewRun, Outcome, OutcomeRow, Request, RunId, RunStatus,
+    Timestamp, Verdict,
     store::{
         CHUNK, Idempotency, Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Seal, Sealed,
         SharedStore, Steward,
@@ -76,7 +76,7 @@ impl<'f> Steps<'f> {
             number /= letters.len();
         }
         NewRun {
-            terms: Default::default(),
+            terms: submission.terms.clone(),
             id: id.parse().unwrap(),
             account: submission.account.clone(),
             priority: submission.priority,
@@ -359,6 +359,20 @@ impl<'f> Steps<'f> {
         let left = self.store.cancel(run, limit).await.unwrap();
         self.check_counters().await;
         left
+    }
+
+    /// Ends up to `limit` jobs of the run; how many are left.
+    pub(super) async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> u64 {
+        let left = self.store.end(run, ending, limit).await.unwrap();
+        self.check_counters().await;
+        left
+    }
+
+    /// Has those jobs tried again; how many are.
+    pub(super) async fn reopen(&self, run: &RunId, seqs: &[u64]) -> u64 {
+        let again = self.store.reopen(run, seqs).await.unwrap();
+        self.check_counters().await;
+        again
     }
 
     pub(super) async fn status(&self, run: &RunId) -> RunStatus {

@@ -70,6 +70,39 @@ macro_rules! conformance_suite {
             a_run_of_duplicates_alone_is_over_once_admitted
             promotion_and_cancel_count_jobs_and_no_duplicates
         );
+        $crate::conformance_suite!(@subject $fixture, planning:
+            what_was_resolved_comes_back_page_by_page_as_it_was_written
+            what_is_not_resolved_yet_is_left_out
+            who_was_changed_stays_plannedned
+            a_plan_of_several_chunks_is_read_whole
+            what_is_to_be_restored_comes_with_the_request_wherever_it_is_read
+            the_terms_of_a_run_are_kept_to_the_letter
+            a_note_takes_the_place_of_the_one_of_its_kind
+            nothing_is_noted_on_a_run_that_is_over_or_not_seen
+        );
+        $crate::conformance_suite!(@subject $fixture, confirming:
+            a_plan_that_is_applied_goes_on_once_its_users_were_resolved_again
+            a_confirmed_run_outweighs_what_was_sealed_before_its_confirmation
+            who_has_drifted_is_settled_when_it_is_resolved_again
+            the_same_word_again_changes_nothing
+            an_approval_is_noted_beside_the_word_to_apply
+            a_run_that_is_no_plan_can_be_approved_but_not_applied
+            only_a_resolved_run_can_be_confirmed
+            a_confirmation_ends_a_resolving_that_is_under_way
+        );
+        $crate::conformance_suite!(@subject $fixture, capping:
+            a_user_counts_once_a_day_whatever_run_counts_it
+            what_is_too_much_is_not_counted_at_all
+            the_same_run_again_counts_nothing_twice
+            each_day_and_each_account_has_a_count_of_its_own
+            one_run_counts_at_a_time_until_it_is_admitted
+            a_run_that_is_over_counts_no_more
+            a_run_that_is_not_heard_of_lets_the_next_one_count
+            a_run_that_took_back_lets_the_next_one_count
+            what_was_counted_is_taken_back_in_chunks
+            whom_two_runs_count_stays_counted_when_one_takes_back
+            only_a_resolved_run_counts_its_users
+        );
         $crate::conformance_suite!(@subject $fixture, standing_still:
             a_run_is_leased_for_an_hour_and_not_a_moment_longer
             a_lease_keeps_a_run_from_standing_still
@@ -239,6 +272,49 @@ macro_rules! conformance_suite {
             a_hold_keeps_what_comes_later_too
             a_hold_is_all_that_is_told_of_a_held_account
         );
+        $crate::conformance_suite!(@subject $fixture, ending:
+            every_job_that_nobody_holds_ends_as_the_ending_says
+            the_state_says_how_a_run_was_ended
+            the_first_ending_stands
+            a_cancel_is_the_ending_of_a_person
+            what_comes_back_from_a_worker_ends_as_the_ending_says
+            a_run_can_be_ended_before_it_is_resolved
+            a_run_that_expired_supersedes_nothing
+            a_run_that_has_finished_is_not_ended
+        );
+        $crate::conformance_suite!(@subject $fixture, reopening:
+            jobs_that_did_not_end_as_wished_are_tried_again
+            a_run_is_opened_again_chunk_by_chunk
+            the_attempts_stay_and_the_budget_begins_anew
+            what_was_there_before_our_own_doing_is_known_when_it_is_tried_again
+            who_was_settled_at_the_resolve_can_be_looked_up_again
+            who_is_tried_again_may_turn_out_a_duplicate
+            a_run_keeps_its_number_when_it_is_opened_again
+            what_is_tried_again_decides_about_nobody_until_it_is_in_the_queue
+            a_cancelled_run_can_be_opened_again
+            a_run_that_was_opened_again_can_be_ended_and_opened_once_more
+            of_the_notes_the_plan_and_the_word_to_apply_stay
+            only_a_run_that_is_over_is_opened_again
+            a_run_that_was_opened_again_is_a_run_like_any_other
+        );
+        $crate::conformance_suite!(@subject $fixture, pruning:
+            what_ended_before_then_is_forgotten_the_oldest_first
+            what_is_not_over_is_never_forgotten
+            a_large_run_is_forgotten_in_chunks
+            attempts_are_forgotten_with_their_jobs
+            the_key_of_a_forgotten_run_is_free_again
+            a_key_that_stands_for_a_newer_run_stays
+            a_forgotten_run_still_wins_over_an_older_one_that_is_not_over
+            the_audit_and_the_list_of_the_protected_stay
+        );
+        $crate::conformance_suite!(@subject $fixture, protecting:
+            an_entry_is_kept_as_it_was_added
+            an_entry_takes_the_place_of_the_one_with_its_pattern
+            an_entry_is_taken_off_once
+            every_answer_to_a_lease_names_the_version_in_force
+            the_lists_of_two_accounts_are_apart
+            many_who_protect_at_once_lose_nothing
+        );
         $crate::conformance_suite!(@subject $fixture, accounts:
             the_same_user_id_in_two_accounts_is_two_users
             the_same_key_in_two_accounts_is_two_keys
@@ -292,6 +368,14 @@ macro_rules! conformance_suite {
             another_handle_sees_the_same
             unfinished_runs_that_are_not_admitted_come_by_priority
         );
+        $crate::conformance_suite!(@subject $fixture, auditing:
+            entries_come_back_as_they_were_told
+            the_numbers_have_no_gaps_whoever_tells
+            seals_go_on_where_the_head_is
+            who_knows_another_head_seals_nothing
+            of_two_who_seal_at_once_one_does
+            a_chunk_is_sealed_in_one_step_and_the_chain_holds
+        );
         $crate::conformance_suite!(@subject $fixture, counters:
             whatever_is_done_in_whatever_order_every_job_ends_once
         );
@@ -306,14 +390,22 @@ mod tests {
         let list = include_str!("suite.rs");
         let files = [
             ("accounts", include_str!("accounts.rs")),
+            ("auditing", include_str!("auditing.rs")),
+            ("capping", include_str!("capping.rs")),
+            ("confirming", include_str!("confirming.rs")),
             ("counters", include_str!("counters.rs")),
             ("dying", include_str!("dying.rs")),
+            ("ending", include_str!("ending.rs")),
             ("finishing", include_str!("finishing.rs")),
             ("lapsing", include_str!("lapsing.rs")),
             ("leasing", include_str!("leasing.rs")),
             ("one_user", include_str!("one_user.rs")),
+            ("planning", include_str!("planning.rs")),
+            ("protecting", include_str!("protecting.rs")),
+            ("pruning", include_str!("pruning.rs")),
             ("pulses", include_str!("pulses.rs")),
             ("quotas", include_str!("quotas.rs")),
+            ("reopening", include_str!("reopening.rs")),
             ("resolving", include_str!("resolving.rs")),
             ("seeing", include_str!("seeing.rs")),
             ("sharing", include_str!("sharing.rs")),

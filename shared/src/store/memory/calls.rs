@@ -6,11 +6,13 @@ use async_trait::async_trait;
 
 use super::{MemoryStore, jobs::Place};
 use crate::{
-    AccountName, Attempt, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow, Request,
-    RunId, RunPhase, RunStatus, Timestamp, WorkerId,
+    AccountName, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow, Priority,
+    Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunPhase, RunStatus, Timestamp, WorkerId,
+    audit::{AuditEntry, AuditEvent, AuditHead},
+    plan::Planned,
     store::{
-        Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Resolution, Seal, Sealed, Seat,
-        ShelvedToken, Steward, Store, StoreError,
+        Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution, Seal, Sealed, Seat,
+        ShelvedToken, Steward, Store, StoreError, UtcDay,
     },
 };
 
@@ -81,6 +83,32 @@ impl Store for MemoryStore {
         self.change("finish_resolving", |state, now| state.finish_resolving(&steward, now))
     }
 
+    async fn planned(&self, run: &RunId, from_seq: u64, limit: usize) -> Result<Vec<Planned>, StoreError> {
+        Ok(self.state("planned")?.visible(run)?.planned(from_seq).take(limit).collect())
+    }
+
+    async fn note(&self, run: &RunId, note: &Note) -> Result<(), StoreError> {
+        self.change("note", |state, _| state.note(run, note))
+    }
+
+    async fn confirm(&self, run: &RunId, confirmation: &Confirmation) -> Result<(), StoreError> {
+        self.change("confirm", |state, _| state.confirm(run, confirmation))
+    }
+
+    async fn reserve(
+        &self,
+        run: &RunId,
+        day: UtcDay,
+        users: &[String],
+        cap: u64,
+    ) -> Result<Reserved, StoreError> {
+        self.change("reserve", |state, now| state.reserve(run, day, users, cap, now))
+    }
+
+    async fn unreserve(&self, run: &RunId, day: UtcDay) -> Result<u64, StoreError> {
+        self.change("unreserve", |state, _| state.unreserve(run, day))
+    }
+
     async fn admit(&self, run: &RunId) -> Result<u64, StoreError> {
         self.change("admit", |state, now| state.admit(run, now))
     }
@@ -126,8 +154,31 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        self.change("cancel", |state, now| state.cancel(run, limit, now))
+    async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError> {
+        self.change("end", |state, now| state.end(run, ending, limit, now))
+    }
+
+    async fn reopen(&self, run: &RunId, seqs: &[u64]) -> Result<u64, StoreError> {
+        self.change("reopen", |state, _| state.reopen(run, seqs))
+    }
+
+    async fn prune(&self, ended_before: Timestamp) -> Result<Option<(RunId, bool)>, StoreError> {
+        self.change("prune", |state, _| Ok(state.prune(ended_before)))
+    }
+
+    async fn protect(&self, account: &AccountName, protection: &Protection) -> Result<(), StoreError> {
+        self.change("protect", |state, _| {
+            state.protect(account, protection);
+            Ok(())
+        })
+    }
+
+    async fn unprotect(&self, account: &AccountName, pattern: &str) -> Result<bool, StoreError> {
+        self.change("unprotect", |state, _| Ok(state.unprotect(account, pattern)))
+    }
+
+    async fn protections(&self, account: &AccountName) -> Result<Protections, StoreError> {
+        Ok(self.state("protections")?.protections.get(account).cloned().unwrap_or_default())
     }
 
     async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError> {
@@ -266,6 +317,23 @@ impl Store for MemoryStore {
                 _ => None,
             })
             .collect())
+    }
+
+    async fn tell(&self, event: &AuditEvent) -> Result<u64, StoreError> {
+        self.change("tell", |state, now| state.tell(event, now))
+    }
+
+    async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let state = self.state("audit")?;
+        Ok(state.audit.iter().filter(|entry| entry.number >= from).take(limit).cloned().collect())
+    }
+
+    async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
+        Ok(self.state("audit_head")?.audit_head())
+    }
+
+    async fn seal_audit(&self, head: Option<&AuditHead>, seals: &[String]) -> Result<bool, StoreError> {
+        self.change("seal_audit", |state, _| Ok(state.seal_audit(head, seals)))
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

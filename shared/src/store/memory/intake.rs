@@ -7,7 +7,7 @@ use super::{
     jobs::{Job, Place, Run, Stewardship},
 };
 use crate::{
-    NewRun, Request, RunId, RunPhase, Timestamp, WorkerId,
+    AccountName, NewRun, Request, RunId, RunPhase, Timestamp, WorkerId,
     store::{CHUNK, OPEN_RUN_EXPIRES, Resolution, Seal, Sealed, Steward, StoreError},
 };
 
@@ -80,15 +80,20 @@ impl State {
             }
             previous = Some(existing);
         }
-        let number = self.admissions.entry(stands_under.0.clone()).or_default();
-        *number += 1;
-        let number = *number;
+        let number = self.next_number(stands_under.0.clone());
         self.keys.insert(stands_under, (key.digest.clone(), id.clone()));
         let run = self.known(id)?;
         run.number = number;
         (run.phase, run.sealed_at) = (RunPhase::Sealed, Some(now));
         (run.seal, run.previous) = (Some(seal.clone()), previous.clone());
         Ok(Sealed::New { previous })
+    }
+
+    /// The number of the next run of an account.
+    pub(super) fn next_number(&mut self, account: AccountName) -> u64 {
+        let number = self.admissions.entry(account).or_default();
+        *number += 1;
+        *number
     }
 
     pub(super) fn discard(&mut self, id: &RunId) -> Result<(), StoreError> {
@@ -179,7 +184,7 @@ impl State {
         }
         for (seq, resolution) in resolved {
             if let Some(job) = run.jobs.get_mut(seq) {
-                (job.resolution, job.resolved_at) = (Some(resolution.clone()), now);
+                job.resolve(resolution.clone(), now);
             }
         }
         Ok(())
@@ -193,7 +198,7 @@ impl State {
             return Ok(());
         }
         let run = self.stewarded(steward, now)?;
-        if run.jobs.values().any(|job| job.resolution.is_none()) {
+        if run.jobs.values().any(|job| job.resolution.is_none() && job.outcome().is_none()) {
             return run.refuse("some of its requests have no resolution yet");
         }
         if run.phase == RunPhase::Sealed {

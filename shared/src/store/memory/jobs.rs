@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Action, Attempt, Counters, Effort, Hold, NewRun, Outcome, OutcomeRow, Request, ResolvedUser, RunPhase,
-    RunStatus, Timestamp, Verdict, WorkerId,
+    Action, Attempt, Counters, Effort, Ending, Hold, NewRun, Outcome, OutcomeRow, Request, ResolvedUser,
+    RunNotes, RunPhase, RunStatus, Timestamp, Verdict, WorkerId,
+    plan::Planned,
     store::{Remaining, Resolution, STANDS_STILL, Seal, StoreError},
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Job {
     /// Attempts that count against its budget.
     pub(super) spent: u32,
     pub(super) may_have_applied: bool,
+    /// The user as it was before an attempt that may have applied: of a job that is tried again and not resolved yet.
+    pub(super) touched: Option<ResolvedUser>,
     pub(super) deaths: u32,
 }
 
@@ -66,6 +69,7 @@ pub(super) struct Run {
     pub(super) jobs: BTreeMap<u64, Job>,
     pub(super) throttled: u64,
     pub(super) retries: u64,
+    pub(super) notes: RunNotes,
 }
 
 impl Job {
@@ -78,6 +82,7 @@ impl Job {
             attempts: Vec::new(),
             spent: 0,
             may_have_applied: false,
+            touched: None,
             deaths: 0,
         }
     }
@@ -187,10 +192,45 @@ impl Job {
         }));
     }
 
-    /// Ends it because its run was cancelled.
-    pub(super) fn cancel(&mut self, seq: u64) {
-        let message = "the run was cancelled before this user was done";
-        self.end(seq, Outcome::Cancelled, None, Some(message.to_owned()), None);
+    /// Ends it with the rest of its run.
+    pub(super) fn end_with(&mut self, seq: u64, ending: &Ending) {
+        self.end(seq, ending.outcome, ending.code.clone(), Some(ending.message.clone()), None);
+    }
+
+    /// As if it had never been resolved; `false` where it has not ended, or need not be tried again.
+    pub(super) fn try_again(&mut self) -> bool {
+        if self.outcome().is_none_or(Outcome::is_as_wished) {
+            return false;
+        }
+        let known = match self.resolution.take() {
+            Some(Resolution::Change(user)) => Some(user),
+            Some(Resolution::Settled { user, .. }) => user,
+            _ => self.touched.take(),
+        };
+        self.touched = known.filter(|_| self.may_have_applied);
+        self.place = Place::Pending;
+        (self.spent, self.deaths) = (0, 0);
+        true
+    }
+
+    /// What its request is found to be. What was there before our own doing stays, if it is the same user. A job that has
+    /// its outcome stays as it is.
+    pub(super) fn resolve(&mut self, mut resolution: Resolution, now: Timestamp) {
+        if self.outcome().is_some() {
+            return;
+        }
+        if let Some(touched) = &self.touched {
+            match &mut resolution {
+                Resolution::Change(user) | Resolution::Settled { user: Some(user), .. } => {
+                    if user.key() == touched.key() {
+                        user.before = touched.before.clone();
+                    }
+                }
+                Resolution::Settled { user, .. } => *user = Some(touched.clone()),
+                Resolution::Duplicate { .. } => {}
+            }
+        }
+        (self.resolution, self.resolved_at) = (Some(resolution), now);
     }
 }
 
@@ -212,12 +252,26 @@ impl Run {
             jobs: BTreeMap::new(),
             throttled: 0,
             retries: 0,
+            notes: RunNotes::default(),
         }
     }
 
     /// Refuses what can't be done in this phase.
     pub(super) fn refuse<T>(&self, wanted: &'static str) -> Result<T, StoreError> {
         Err(StoreError::WrongPhase { run: self.run.id.clone(), phase: self.phase, wanted })
+    }
+
+    /// How its rest is being ended; `None` where it is not.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.cancelled.then(|| self.notes.ending.clone().unwrap_or_else(Ending::cancelled))
+    }
+
+    /// What its requests came to, from that place on.
+    pub(super) fn planned(&self, from_seq: u64) -> impl Iterator<Item = Planned> {
+        self.jobs.range(from_seq..).filter_map(|(seq, job)| {
+            let resolution = job.resolution.clone()?;
+            Some(Planned { seq: *seq, request: job.request.clone(), resolution })
+        })
     }
 
     /// Whether its jobs may be leased.
@@ -256,7 +310,7 @@ impl Run {
     pub(super) fn decides_about(&self, key: &str) -> bool {
         self.jobs.values().any(|job| {
             let stands = match job.outcome() {
-                Some(outcome) => outcome != Outcome::Cancelled,
+                Some(outcome) => !matches!(outcome, Outcome::Cancelled | Outcome::Expired),
                 None => !self.cancelled && !matches!(job.place, Place::Pending),
             };
             stands && job.is_on(key)
@@ -312,7 +366,7 @@ impl Run {
         let by_action: BTreeMap<Action, u64> =
             self.seal.as_ref().map(|seal| seal.by_action.clone()).unwrap_or_default();
         RunStatus {
-            notes: Default::default(),
+            notes: self.notes.clone(),
             run: self.run.clone(),
             phase: self.phase,
             paused: self.paused,

@@ -11,8 +11,8 @@ use super::{
     jobs::{Job, Place, Run},
 };
 use crate::{
-    AccountName, Attempt, JobReport, Outcome, Priority, ResolvedUser, RunId, Then, Timestamp, Verdict,
-    WorkerId,
+    AccountName, Attempt, Ending, JobReport, Outcome, Priority, ResolvedUser, RunId, Then, Timestamp,
+    Verdict, WorkerId,
     store::{Lease, LeaseAsk, Leased, LeasedJob, StoreError},
 };
 
@@ -50,6 +50,7 @@ impl State {
         for token in tokens {
             let Some(held) = self.leases.remove(&token) else { continue };
             let Some(run) = self.runs.get_mut(&held.run) else { continue };
+            let ending = run.ending();
             for seq in &held.seqs {
                 let Some(job) = run.jobs.get_mut(seq) else { continue };
                 let lost = Attempt {
@@ -62,7 +63,7 @@ impl State {
                     worker: held.worker.clone(),
                 };
                 job.list(lost, true);
-                go_back(job, *seq, run.cancelled, now);
+                go_back(job, *seq, ending.as_ref(), now);
             }
             run.end_if_done(now);
             self.free(&held, now);
@@ -85,8 +86,9 @@ impl State {
 
     pub(super) fn lease(&mut self, ask: &LeaseAsk, now: Timestamp) -> Leased {
         self.reclaim(|account, until| *account == ask.account && until <= now, now);
+        let protections = self.protections.get(&ask.account).map_or(0, |list| list.version);
         if let Some(hold) = self.hold_of(&ask.account, now) {
-            return Leased { hold: Some(hold), ..Leased::default() };
+            return Leased { hold: Some(hold), protections, ..Leased::default() };
         }
         let leases = self.fill(ask, now);
         let open_to_it =
@@ -99,7 +101,7 @@ impl State {
             })
             .min();
         let next_due = next.filter(|_| leases.is_empty());
-        Leased { protections: 0, leases, next_due, alone_waiting: alone_waiting as u64, hold: None }
+        Leased { protections, leases, next_due, alone_waiting: alone_waiting as u64, hold: None }
     }
 
     /// Grants what was asked for, or what there is.
@@ -238,7 +240,10 @@ impl State {
         let newer = self.runs.values().filter(|run| {
             run.run.account == own.run.account && run.number > own.number && run.decides_about(key)
         });
-        newer.max_by_key(|run| run.number).map(|run| run.run.id.clone())
+        let newest = newer.map(|run| (run.number, &run.run.id)).max();
+        let pruned = self.pruned.iter().filter(|pruned| pruned.decides_over(own, key));
+        let newest_pruned = pruned.map(|pruned| (pruned.number, &pruned.run)).max();
+        newest.max(newest_pruned).map(|(_, run)| run.clone())
     }
 
     fn is_in_flight(&self, account: &AccountName, key: &str) -> bool {
@@ -281,10 +286,11 @@ impl State {
         }
         self.leases.remove(&lease.token);
         let run = self.visible(&lease.run)?;
+        let ending = run.ending();
         for seq in held.seqs.iter().copied() {
             let Some(job) = run.jobs.get_mut(&seq) else { continue };
             let Some(report) = reports.iter().find(|report| report.seq == seq) else {
-                go_back(job, seq, run.cancelled, now);
+                go_back(job, seq, ending.as_ref(), now);
                 continue;
             };
             run.throttled += u64::from(report.throttled);
@@ -299,9 +305,9 @@ impl State {
                 }
                 Then::Retry { at } => {
                     run.retries += u64::from(!run.cancelled);
-                    go_back(job, seq, run.cancelled, *at);
+                    go_back(job, seq, ending.as_ref(), *at);
                 }
-                Then::Snooze { until, .. } => go_back(job, seq, run.cancelled, *until),
+                Then::Snooze { until, .. } => go_back(job, seq, ending.as_ref(), *until),
             }
         }
         run.end_if_done(now);
@@ -318,12 +324,11 @@ fn may_give(run: &Run, ask: &LeaseAsk, now: Timestamp) -> bool {
         && (!ask.urgent_only || run.run.priority == Priority::Urgent)
 }
 
-/// Puts a job that was leased back into the queue, or ends it with its cancelled run.
-fn go_back(job: &mut Job, seq: u64, cancelled: bool, due: Timestamp) {
-    if cancelled {
-        job.cancel(seq);
-    } else {
-        job.queue(due);
+/// Puts a job that was leased back into the queue, or ends it with its run.
+fn go_back(job: &mut Job, seq: u64, ending: Option<&Ending>, due: Timestamp) {
+    match ending {
+        Some(ending) => job.end_with(seq, ending),
+        None => job.queue(due),
     }
 }
 

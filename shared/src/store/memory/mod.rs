@@ -5,11 +5,16 @@
 //! written to be believed by reading, and it keeps the conformance suite as they do. Tests of what uses a store have it,
 //! too, where they want no disk.
 
+mod auditing;
 mod calls;
+mod capping;
+mod ending;
 mod fleet;
 mod intake;
 mod jobs;
 mod leasing;
+mod noting;
+mod pruning;
 mod trouble;
 mod turns;
 
@@ -21,9 +26,13 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::{fleet::Fleet, jobs::Run, leasing::Held, trouble::Trouble, turns::Turns};
-use super::{CHUNK, Resolution, Seal, StoreError};
-use crate::{AccountName, Clock, Hold, RunId, RunPhase, RunStatus, Timestamp};
+use self::{
+    capping::Caps, fleet::Fleet, jobs::Run, leasing::Held, pruning::Pruned, trouble::Trouble, turns::Turns,
+};
+use super::{Resolution, Seal, StoreError};
+use crate::{
+    AccountName, Clock, Hold, Protections, RunId, RunPhase, RunStatus, Timestamp, audit::AuditEntry,
+};
 
 /// Everything that the store knows.
 #[derive(Debug, Default)]
@@ -38,6 +47,10 @@ struct State {
     turns: BTreeMap<AccountName, Turns>,
     holds: BTreeMap<AccountName, Hold>,
     fleets: BTreeMap<AccountName, Fleet>,
+    caps: BTreeMap<AccountName, Caps>,
+    protections: BTreeMap<AccountName, Protections>,
+    pruned: Vec<Pruned>,
+    audit: Vec<AuditEntry>,
     /// Whether a job that waits for a user in flight may be leased as soon as the other is done.
     calls_back: bool,
 }
@@ -72,20 +85,6 @@ impl State {
     fn statuses(&self, now: Timestamp) -> Vec<RunStatus> {
         let sealed = self.runs.values().filter(|run| run.phase != RunPhase::Open);
         sealed.map(|run| run.status(self.hold_of(&run.run.account, now))).collect()
-    }
-
-    fn cancel(&mut self, id: &RunId, limit: usize, now: Timestamp) -> Result<u64, StoreError> {
-        let run = self.visible(id)?;
-        if run.phase == RunPhase::Cancelled {
-            return Ok(0);
-        }
-        let run = self.steered(id, "it can't be cancelled any more")?;
-        run.cancelled = true;
-        let free = run.jobs.iter_mut().filter(|(_, job)| job.is_free());
-        free.take(limit.min(CHUNK)).for_each(|(seq, job)| job.cancel(*seq));
-        run.end_if_done(now);
-        let counters = run.status(None).counters;
-        Ok(counters.total - counters.finished)
     }
 }
 
