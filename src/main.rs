@@ -66,7 +66,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         // These read no configuration: they work on a machine that has none, and touch nothing of the user's.
         Command::Demo(args) => return commands::demo::demo(&cli.global, &bars, &args).await,
         Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
-        Command::Token(command) => return commands::token::token(cli.global.quiet, &command),
+        Command::Token(command) => commands::token::token(cli.global.quiet, &command),
         // A configuration that can't be read is one of the things that it tells.
         Command::Doctor(args) => return commands::doctor::doctor(cli.global, bars, &args).await,
         command => {

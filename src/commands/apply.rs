@@ -40,7 +40,7 @@ pub async fn apply(context: &Context, args: &ApplyArgs) -> Outcome {
     let manner = Manner::default();
     // Programs that want JSON get the status at the end, and it alone.
     let plan = if args.ending.json || context.global.quiet && args.yes {
-        Plan::read(&store, &status, 0).await?
+        Plan::read(&store, &status, 0, None).await?
     } else {
         show(context, &store, &status, &manner).await?
     };

@@ -78,20 +78,20 @@ pub async fn show(
     manner: &Manner,
 ) -> Result<Plan, Failure> {
     let named = if manner.all { usize::MAX } else { NAMED };
-    let plan = Plan::read(store, status, named).await?;
+    let account = context.config.accounts.get(&status.run.account);
+    let plan = Plan::read(store, status, named, account).await?;
     if manner.json {
         json::write(store, status, &plan, &mut io::stdout()).await?;
         return Ok(plan);
     }
     let guards = guards_of(&context.config, status, &plan);
-    let account = &status.run.account;
     // Who is there already is asked about, too: a listing may be stale.
     let calls = plan.of(PlanKind::Change) + plan.of(PlanKind::AlreadyThere);
     let priority = status.run.priority;
     let around = Around {
         guards: &guards,
-        outlook: outlook(&context.config, store, account, calls, priority, true).await,
-        provider: context.config.accounts.get(account).map(|found| found.provider()),
+        outlook: outlook(&context.config, store, &status.run.account, calls, priority, true).await,
+        account,
         now: now(store).await,
         zone: TimeZone::system(),
         dry: manner.dry,

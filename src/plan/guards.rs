@@ -119,8 +119,12 @@ pub fn share(change: u64, active: u64) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn account() -> AccountConfig {
+        config("").accounts.remove(&"zoom-main".parse().unwrap()).unwrap()
+    }
 
     fn config(lines: &str) -> Config {
         let text = format!(

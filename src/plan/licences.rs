@@ -29,17 +29,6 @@ pub fn seats(provider: Option<&str>, licences: &BTreeMap<String, u64>) -> Option
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What an activation can't bring back of what a deactivation took, because the vendor does not tell what there was.
-pub fn lost(provider: Option<&str>) -> &'static str {
-    match provider {
-        Some("zoom") => {
-            "add-on licences (Webinar, Large Meeting, Zoom Phone and its numbers), and whatever else Zoom dropped when \
-             it deactivated the user: give them again in the portal"
-        }
-        _ => "add-ons, phone numbers and whatever else the vendor dropped when it deactivated the user",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

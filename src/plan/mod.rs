@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 
 use usher_shared::{
     Action, RunStatus,
+    config::AccountConfig,
     plan::{PlanHash, PlanHasher, PlanKind, Planned},
     store::{Resolution, SharedStore, StoreError},
 };
+use usher_worker::provider;
 
 use crate::exit::{Exit, Failure};
 
@@ -35,6 +37,8 @@ pub struct Plan {
     pub needed: BTreeMap<String, u64>,
     /// Users whose role or groups are given back.
     pub restored: u64,
+    /// What is never given back of what users had, in words, and to how many.
+    pub never: BTreeMap<String, u64>,
     /// The hash, made anew of what is in the store.
     pub hash: Option<PlanHash>,
 }
@@ -51,22 +55,27 @@ pub struct Named {
 }
 
 impl Plan {
-    /// Reads a resolved run's plan. `named`: how many users of a kind are kept.
-    pub async fn read(store: &SharedStore, status: &RunStatus, named: usize) -> Result<Self, StoreError> {
+    /// Reads a resolved run's plan. `named`: how many users of a kind are kept; `account`: as it is configured, where it is.
+    pub async fn read(
+        store: &SharedStore,
+        status: &RunStatus,
+        named: usize,
+        account: Option<&AccountConfig>,
+    ) -> Result<Self, StoreError> {
         let mut plan = Self::default();
         let mut hasher = PlanHasher::new(&status.run.account);
         let mut rows = Pages::new(store, status);
         while let Some(page) = rows.next().await? {
             for row in &page {
                 hasher.take(row);
-                plan.take(row, named);
+                plan.take(row, named, account);
             }
         }
         plan.hash = Some(hasher.finish());
         Ok(plan)
     }
 
-    fn take(&mut self, row: &Planned, named: usize) {
+    fn take(&mut self, row: &Planned, named: usize, account: Option<&AccountConfig>) {
         let (kind, action) = (row.kind(), row.request.action);
         *self.counts.entry(kind).or_default() += 1;
         if let Some(user) = row.changes() {
@@ -77,6 +86,11 @@ impl Plan {
                     let restore = row.request.restore.as_ref();
                     if restore.is_some_and(|restore| restore.role.is_some() || !restore.groups.is_empty()) {
                         self.restored += 1;
+                    }
+                    if let (Some(account), Some(restore)) = (account, restore) {
+                        for reason in provider::never_given_back(account, restore) {
+                            *self.never.entry(reason).or_default() += 1;
+                        }
                     }
                     let licence = restore.and_then(|restore| restore.license.as_ref());
                     licence.map(|licence| (&mut self.needed, licence))
@@ -204,7 +218,7 @@ pub(crate) mod tests {
 
     pub(crate) fn plan(rows: &[Planned], named: usize) -> Plan {
         let mut plan = Plan::default();
-        rows.iter().for_each(|row| plan.take(row, named));
+        rows.iter().for_each(|row| plan.take(row, named, None));
         plan
     }
 

@@ -1,7 +1,8 @@
 //! A plan, as people read it.
 
 use jiff::tz::TimeZone;
-use usher_shared::{Action, RunState, RunStatus, Timestamp, plan::PlanKind};
+use usher_shared::{Action, RunState, RunStatus, Timestamp, config::AccountConfig, plan::PlanKind};
+use usher_worker::provider;
 
 use super::{Plan, guards::Guards, guards::share, licences};
 use crate::{
@@ -19,8 +20,8 @@ pub struct Around<'a> {
     pub guards: &'a Guards,
     /// How long it will take.
     pub outlook: Option<String>,
-    /// The provider's word, where the account is known here.
-    pub provider: Option<&'static str>,
+    /// The account's configuration, where it is known here.
+    pub account: Option<&'a AccountConfig>,
     /// The store's time.
     pub now: Timestamp,
     /// Where the reader is.
@@ -45,6 +46,12 @@ pub fn text(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> String {
     text += "\n";
     for line in meaning(status, plan, around) {
         text += &indented(&line, width, 0, 2);
+    }
+    if status.run.terms.undoes.is_some() && plan.changes.contains_key(&Action::Activate) {
+        text += &lost(plan, around, width);
+    }
+    if let Some(hash) = plan.hash.as_ref().filter(|_| !around.dry) {
+        text += &format!("Hash: {hash}\n");
     }
     if !around.dry {
         text += &next(status);
@@ -110,6 +117,7 @@ fn named(kind: PlanKind, plan: &Plan, width: usize, dry: bool) -> String {
 /// What it means, a line each.
 fn meaning(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> Vec<String> {
     let mut lines = Vec::new();
+    let word = around.account.map(AccountConfig::provider);
     let change = plan.of(PlanKind::Change);
     let active = status.notes.plan.as_ref().and_then(|note| note.active_users);
     // A share of the active users says something of those who are shown out.
@@ -117,19 +125,16 @@ fn meaning(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> Vec<String> 
     if let Some(share) = active.filter(|_| out > 0).and_then(|active| share(out, active)) {
         lines.push(format!("It deactivates {share}."));
     }
-    if let Some(freed) = licences::seats(around.provider, &plan.freed) {
+    if let Some(freed) = licences::seats(word, &plan.freed) {
         lines.push(format!("Licences that come free: {freed}."));
     }
-    if let Some(needed) = licences::seats(around.provider, &plan.needed) {
+    if let Some(needed) = licences::seats(word, &plan.needed) {
         lines.push(format!(
             "Licences that it gives back: {needed}. Where none is free, the user is activated without, and named."
         ));
     }
     if plan.restored > 0 {
         lines.push(format!("Role and groups are given back to {}.", of(plan.restored, "user")));
-    }
-    if status.run.terms.undoes.is_some() && plan.changes.contains_key(&Action::Activate) {
-        lines.push(format!("Not given back: {}.", licences::lost(around.provider)));
     }
     lines.extend(around.guards.lines.iter().cloned());
     if let Some(begin) = status.run.terms.not_before {
@@ -141,10 +146,30 @@ fn meaning(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> Vec<String> 
     if change > 0 {
         lines.extend(around.outlook.clone());
     }
-    if let Some(hash) = plan.hash.as_ref().filter(|_| !around.dry) {
-        lines.push(format!("Hash: {hash}"));
-    }
     lines
+}
+
+/// What an undo can't put back.
+fn lost(plan: &Plan, around: &Around<'_>, width: usize) -> String {
+    let mut text = String::new();
+    for (reason, number) in &plan.never {
+        text += &indented(
+            &format!("Not given back to {}: {}.", of(*number, "user"), printable(reason)),
+            width,
+            0,
+            2,
+        );
+    }
+    let lost = around.account.map(|account| provider::restorable(account).lost).unwrap_or_default();
+    if lost.is_empty() {
+        return text
+            + "Add-ons, phone numbers and whatever else the vendor dropped do not come back by it.\n";
+    }
+    text += "What may be gone for good, of who had it:\n";
+    for line in lost {
+        text += &indented(&format!("- {line}"), width, 2, 4);
+    }
+    text
 }
 
 /// What to type next.
@@ -170,19 +195,23 @@ mod tests {
 
     use super::*;
     use crate::{
-        plan::tests::{plan, row, settled, user},
+        plan::{
+            guards::tests::account,
+            tests::{plan, row, settled, user},
+        },
         waits::tests::run,
     };
 
     fn shown(plan: &Plan, dry: bool) -> String {
         let guards = Guards { lines: vec!["Cap: at most 9 users a run.".into()], over: false };
+        let account = account();
         let mut status = run(usher_shared::Priority::Normal);
         status.run.terms.plan = true;
         status.phase = usher_shared::RunPhase::Resolved;
         let around = Around {
             guards: &guards,
             outlook: Some("At 80 calls/s this takes about 1 s.".into()),
-            provider: Some("zoom"),
+            account: Some(&account),
             now: Timestamp::from_millis(0),
             zone: TimeZone::UTC,
             dry,
