@@ -134,11 +134,14 @@ pub fn held(hold: &Hold) -> Wait {
         HoldReason::Breaker => "vendor_fails",
         HoldReason::Credentials => "credentials",
         HoldReason::Scope => "scope",
+        HoldReason::Disagreement => "disagreement",
     };
     let what = match hold.reason {
         // The vendor's own words fill three lines, and say no more than this; `hold.message` has them.
         HoldReason::Quota => "the day's calls are used up".to_owned(),
-        HoldReason::Breaker | HoldReason::Credentials | HoldReason::Scope => printable(without_its_end(hold)),
+        HoldReason::Breaker | HoldReason::Credentials | HoldReason::Scope | HoldReason::Disagreement => {
+            printable(without_its_end(hold))
+        }
     };
     Wait { why, until: hold.until, what }
 }

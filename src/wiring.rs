@@ -16,6 +16,7 @@ use usher_shared::{
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
+    admit::Rules,
     limiter::LimiterFactory,
     provider::{ProviderOptions, SharedProvider, Shelf, StoreShelf},
     steady_clock::SteadyClock,
@@ -199,8 +200,14 @@ pub fn account(
     name: &AccountName,
     provider: &SharedProvider,
 ) -> Result<AccountSetup, Failure> {
-    let protected = config.account(name)?.protected().to_vec();
-    Ok(AccountSetup { name: name.clone(), provider: provider.clone(), protected })
+    let account = config.account(name)?;
+    let rules = Rules {
+        caps: account.caps().clone(),
+        approval: account.approval().cloned(),
+        tokens: config.tokens.clone(),
+    };
+    let protected = account.protected().to_vec();
+    Ok(AccountSetup { name: name.clone(), provider: provider.clone(), protected, rules })
 }
 
 /// How this process is named in attempts and outcomes.

@@ -108,7 +108,12 @@ impl Provider for Noop {
 pub async fn lease_to_finish(store: SharedStore, limiter: LimiterFactory, jobs: usize) -> Result<f64> {
     let provider = Arc::new(Noop { users: jobs, first_call: OnceLock::new() });
     let run = submit_here(&store, (0..jobs).map(name).collect(), Priority::Normal).await?;
-    let account = AccountSetup { name: "zoom-main".parse()?, provider: provider.clone(), protected: vec![] };
+    let account = AccountSetup {
+        name: "zoom-main".parse()?,
+        provider: provider.clone(),
+        protected: vec![],
+        rules: Default::default(),
+    };
     let config = EngineConfig {
         limiter,
         ..EngineConfig::new(Arc::clone(&store), vec![account], WorkerId::new("bench:1"))

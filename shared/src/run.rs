@@ -223,6 +223,8 @@ pub enum HoldReason {
     Breaker,
     /// The day's quota is used up.
     Quota,
+    /// Workers whose configurations differ about what guards the account are at work. Ends by itself, soon after they agree.
+    Disagreement,
 }
 
 /// An account on hold: nothing is leased for it until the time, or until somebody releases it.

@@ -219,10 +219,13 @@ fn halted(reason: HoldReason, reply: &Reply, now: Timestamp) -> Decision {
         ),
         HoldReason::Breaker => format!("the vendor fails: {words}"),
         HoldReason::Quota => format!("the day's quota is used up: {words}"),
+        HoldReason::Disagreement => format!("the workers' configurations differ: {words}"),
     };
     let until = match reason {
         HoldReason::Quota => Some(wait_until(reply, now).unwrap_or_else(|| day_ends(now))),
-        HoldReason::Credentials | HoldReason::Scope | HoldReason::Breaker => reply.retry_at,
+        HoldReason::Credentials | HoldReason::Scope | HoldReason::Breaker | HoldReason::Disagreement => {
+            reply.retry_at
+        }
     };
     Decision {
         // Comes due at once: the hold itself keeps it from being leased, and its release lets it go on.

@@ -19,6 +19,7 @@ use crate::{
     account::Account,
     backend::{Carried, Work},
     backoff::Backoff,
+    deadline::deadline,
     decide::{JobFacts, POISON_DEATHS, RatePause, RetryPolicy, decide},
     health::Seen,
     provider::{Reply, Throttle},
@@ -43,6 +44,13 @@ pub(crate) async fn execute(task: Box<Carried>) {
 }
 
 async fn carry_out(mut work: Work, account: Arc<Account>) {
+    let deadline = match deadline(&account, &work.lease.run).await {
+        Ok(deadline) => deadline,
+        Err(error) => {
+            tracing::warn!(%error, "given back, for its run's deadline is not known");
+            return give_back(&account, work).await;
+        }
+    };
     match ready::ready(&mut work, &account).await {
         Ok(()) => {}
         Err(ready::NotReady::GiveBack(why)) => {
@@ -52,6 +60,12 @@ async fn carry_out(mut work: Work, account: Arc<Account>) {
         Err(ready::NotReady::Lapsed) => {
             return tracing::warn!("the lease lapsed before its call; no call was made");
         }
+    }
+    if deadline.is_some_and(|deadline| deadline <= account.now()) {
+        // The steward ends them all alike; it may not have seen yet that it is time.
+        account.nudge.notify_one();
+        tracing::debug!("given back: its run's deadline has come");
+        return give_back(&account, work).await;
     }
     let jobs = Arc::clone(&work.lease.jobs);
     let (mut reports, open) = settle_without_call(work.lease.action, &jobs, &account);
@@ -117,8 +131,9 @@ fn settle_without_call<'a>(
 ) -> (Vec<JobReport>, Vec<&'a LeasedJob>) {
     let mut reports = Vec::with_capacity(jobs.len());
     let mut open = Vec::with_capacity(jobs.len());
+    let policy = account.policy();
     for job in jobs {
-        match ruled_out(&*account.provider, &account.policy, &job.user, action) {
+        match ruled_out(&*account.provider, &policy, &job.user, action) {
             Some((outcome, code, message)) => {
                 let (code, message) = (Some(code), Some(message));
                 reports.push(uncalled(job, Then::Finish { outcome, code, message }));

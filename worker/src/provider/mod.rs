@@ -232,6 +232,12 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// The first cursors of the listings that together hold every user of the account.
     fn listings(&self) -> Vec<Cursor>;
 
+    /// The first cursor of the listing of those who can sign in, by whose total they are counted; `None` where the vendor
+    /// has none such.
+    fn active_listing(&self) -> Option<Cursor> {
+        self.listings().into_iter().find(|first| first.listing == "active")
+    }
+
     /// How long one call takes at most, connect, token refresh and body included. A call is only started under a lease
     /// that lasts longer.
     fn call_timeout(&self) -> Duration;

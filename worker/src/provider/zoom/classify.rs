@@ -3,7 +3,7 @@
 //! Sources: Zoom's API reference for `PUT /users/{userId}/status` (its error table), "Rate limits", and "Error definitions".
 //! Decisions where the documents are silent:
 //! - A change is `applied` where the answer is a whole 200 or 204 (one document has the one, another the other) with no body, or
-//!   with a JSON object that states no error. Anything else under a 2xx is not Zoom's word that it is done (a portal's page, a
+//!   with a JSON object that states no error; a 204 that announces a body is none. Anything else under a 2xx is not Zoom's word that it is done (a portal's page, a
 //!   gateway's 202, an answer that broke off): `transient`, for "deactivated" must be true. The next try tells.
 //! - A 403 of a change is about that user (an app whose owner has no rights over admins, say), so that user is `rejected`:
 //!   halting would let one such user stop everybody behind it, the urgent ones too. What concerns the whole account, a
@@ -100,6 +100,14 @@ fn not_done(call: Call, answer: &Answer) -> Option<(&'static str, String)> {
     let added = status == 201 && matches!(call, Call::GiveBack(PartKind::Role | PartKind::Group));
     if !(added || matches!(status, 200 | 204)) {
         return Some(("status", format!("HTTP {status} does not say that the change is done")));
+    }
+    // A 204 has no body (RFC 9110, 15.3.5), so one that is announced is never read, and can't tell its sender.
+    let announced = answer.headers.get(http::header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if status == 204 && announced {
+        return Some((
+            "not_zoom",
+            "HTTP 204 with a body is none of Zoom's: another server answered".to_owned(),
+        ));
     }
     if answer.body.bytes().trim_ascii().is_empty() {
         return None;

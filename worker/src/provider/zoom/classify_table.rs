@@ -287,6 +287,21 @@ fn the_kinds_of_429_are_told_apart_by_message_then_by_header() {
 }
 
 #[test]
+fn a_204_that_announces_a_body_is_another_servers() {
+    let read = |length: &str| classify(OFF, &answer(204, &[("content-length", length)], b""), NOW);
+    assert_eq!(read("0").verdict, Verdict::Applied);
+    for length in ["3", "00", "", "x"] {
+        let reply = read(length);
+        assert_eq!(
+            (reply.verdict, reply.code.as_deref()),
+            (Verdict::Transient, Some("not_zoom")),
+            "{length}"
+        );
+        assert!(reply.may_have_applied);
+    }
+}
+
+#[test]
 fn what_remains_of_the_second_is_told_and_what_remains_of_the_day_is_not() {
     let remaining = |headers: &[(&str, &str)]| classify(OFF, &answer(204, headers, b""), NOW).remaining;
     assert_eq!(remaining(&[("x-ratelimit-remaining", "12")]), Some(12));
