@@ -70,6 +70,10 @@ impl Steward {
             Admission::Refuse(ending) => refuse(&account, run, &ending).await,
             // What was seen may be old by now; a resolve may also find that others would be changed.
             Admission::Reserve(_) | Admission::Admit if run.stood_still(now).is_some() => {
+                // Nothing holds it any more: people see that while its users are looked up.
+                if held.is_some() {
+                    account.store.note(id, &Note::Held(None)).await?;
+                }
                 Ok(self.resolve_again(run, before))
             }
             Admission::Reserve(cap) => {
