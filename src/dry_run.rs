@@ -45,6 +45,10 @@ pub async fn dry_run(context: &Context, asked: &Submission, how: &DryRun, json: 
     if let Some(known) = &known {
         protect_alike(known, &store, &asked.account).await?;
     }
+    // The key and the head of the real store's audit are no matter of this one.
+    let mut aside = context.clone();
+    aside.config.data_dir = Some(dir.path().to_owned());
+    let context = &aside;
     let draft = draft(context, &store, asked, Terms { plan: true, ..Terms::default() }).await?;
     let submitted = draft.seal(Key::Fresh).await.map_err(failure)?;
     let status = work::until_planned(context, &store, &address, submitted.run(), Some(&provider)).await?;

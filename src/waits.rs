@@ -1,5 +1,7 @@
 //! Why a run waits, and until when.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use usher_shared::{
     DayUse, HeldReason, Hold, HoldReason, Priority, RunPhase, RunState, RunStatus, Timestamp,
@@ -21,6 +23,8 @@ const WORTH_A_WORD_MS: i64 = 500;
 const SAME_END_MS: u64 = 5_000;
 /// A worker that has just begun, or a run that has just been submitted, is given this long to show up.
 const TO_SHOW_UP_MS: u64 = 3_000;
+/// Workers decide about a run that somebody has let go on within this.
+const TO_DECIDE: Duration = Duration::from_secs(10);
 
 /// Something that a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,8 @@ pub fn waits(
         let what = format!("paused by a person; `usher resume {}` goes on", status.run.id);
         waits.push(Wait { why: "paused", until: None, what });
     }
-    if let Some(person) = person(status, now) {
+    let worked = activity.is_none_or(|activity| activity.workers > 0);
+    if let Some(person) = person(status, now, worked) {
         waits.push(person);
         // Nobody works it before somebody has said so: no matter whether anybody is there.
         if status.state() != RunState::Scheduled {
@@ -84,7 +89,7 @@ pub fn waits(
 }
 
 /// A plan that nobody said to apply, a time that has not come, caps, an approval.
-fn person(status: &RunStatus, now: Timestamp) -> Option<Wait> {
+fn person(status: &RunStatus, now: Timestamp, worked: bool) -> Option<Wait> {
     let run = &status.run.id;
     let begins = status.run.terms.not_before.filter(|begins| *begins > now);
     let wait = |why, until, what: String| Some(Wait { why, until, what });
@@ -100,7 +105,7 @@ fn person(status: &RunStatus, now: Timestamp) -> Option<Wait> {
         let what = format!("planned; `usher apply {run}` carries it out, `usher cancel {run}` forgets it");
         return wait("planned", None, what);
     }
-    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since))?;
+    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since, now, worked))?;
     let message = printable(held.message.trim_end_matches('.'));
     match held.reason {
         // Answered, or asked above.
@@ -113,11 +118,13 @@ fn person(status: &RunStatus, now: Timestamp) -> Option<Wait> {
     }
 }
 
-/// Whether somebody said that it may go on since it was held: what holds it then is found out anew.
-pub fn is_answered(status: &RunStatus, since: Timestamp) -> bool {
+/// Whether somebody said a moment ago that it may go on: what holds it then is found out anew. Where nobody works it
+/// (`worked`), it is found out once somebody does.
+pub fn is_answered(status: &RunStatus, since: Timestamp, now: Timestamp, worked: bool) -> bool {
     let go = status.notes.go.as_ref().map(|go| go.at);
     let approval = status.notes.approval.as_ref().map(|approval| approval.at);
-    go.max(approval).is_some_and(|said| said > since)
+    let said = go.max(approval).filter(|said| *said > since);
+    said.is_some_and(|said| !worked || now.since(said) < TO_DECIDE)
 }
 
 /// What is known of its users is too old to go by.
@@ -399,9 +406,10 @@ pub(crate) mod tests {
             told(&status),
             ["over_run_cap: more than 100 users a run; `usher approve 20261121-k3f9zm` by another person"]
         );
+        status.notes.held = held(HeldReason::OverRunCap, "2026-11-21T20:40:00Z");
         let approval = usher_shared::Approval {
             by: "bob".into(),
-            at: at(NOW).after(std::time::Duration::from_secs(1)),
+            at: at("2026-11-21T20:47:59Z"),
             plan: "0".repeat(64).parse().unwrap(),
             signature: String::new(),
         };

@@ -1,7 +1,7 @@
 //! Puts the parts together: the configuration, the store, the providers, the engine.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -11,12 +11,13 @@ use secrecy::ExposeSecret;
 use usher_shared::{
     AccountName, Clock, RunId, WorkerId,
     audit::{AuditHead, AuditKey},
-    config::{AccountConfig, Config, ConfigError, SecretSource, StoreAddress},
+    config::{AccountConfig, Config, ConfigError, StoreAddress},
     store::{self, SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
     admit::Rules,
+    audit::{AuditSealing, audit_key_file},
     limiter::LimiterFactory,
     provider::{ProviderOptions, SharedProvider, Shelf, StoreShelf},
     steady_clock::SteadyClock,
@@ -29,6 +30,7 @@ use crate::{
 };
 
 /// What every subcommand starts from.
+#[derive(Clone)]
 pub struct Context {
     /// The options given.
     pub global: Global,
@@ -129,24 +131,57 @@ pub fn shelved_provider(
 /// The key of the audit's seals: as configured, or `audit.key` in the data directory, which a worker on the embedded store
 /// makes. `None` where there is none yet.
 pub fn audit_key(config: &Config, address: &StoreAddress) -> Result<Option<AuditKey>, Failure> {
-    let secret = match (&config.audit.key, address) {
-        (Some(source), _) => source,
+    if let Some(source) = &config.audit.key {
+        let secret =
+            source.read().map_err(|source| ConfigError::Secret { key: "audit.key".into(), source })?;
+        return Ok(Some(AuditKey::new(secret.expose_secret().as_bytes())));
+    }
+    match address {
+        StoreAddress::Redis(_) => Ok(None),
+        StoreAddress::Sqlite(_) => {
+            let dir = config.data_dir()?;
+            if dir.join("audit.key").exists() { key_file(&dir).map(Some) } else { Ok(None) }
+        }
+    }
+}
+
+fn key_file(dir: &Path) -> Result<AuditKey, Failure> {
+    let (key, _) = audit_key_file(dir).map_err(|error| Failure::new(Exit::Configuration, error))?;
+    Ok(key)
+}
+
+/// What a worker on this store seals the audit with; it makes a key for the embedded store where there is none.
+fn sealing(config: &Config, address: &StoreAddress) -> Result<Option<AuditSealing>, Failure> {
+    let key = match (audit_key(config, address)?, address) {
+        (Some(key), _) => key,
         (None, StoreAddress::Redis(_)) => return Ok(None),
         (None, StoreAddress::Sqlite(_)) => {
-            let path = config.data_dir()?.join("audit.key");
-            if !path.exists() {
-                return Ok(None);
-            }
-            &SecretSource::File(path)
+            let dir = config.data_dir()?;
+            private_dir(&dir)?;
+            key_file(&dir)?
         }
     };
-    let secret = secret.read().map_err(|source| ConfigError::Secret { key: "audit.key".into(), source })?;
-    Ok(Some(AuditKey::new(secret.expose_secret().as_bytes())))
+    let head_file = head_file(config, address)?;
+    if let Some(dir) = head_file.parent() {
+        private_dir(dir)?;
+    }
+    Ok(Some(AuditSealing { key, head_file: Some(head_file) }))
+}
+
+/// Where the audit's head is noted in the data directory: each store has its own.
+fn head_file(config: &Config, address: &StoreAddress) -> Result<PathBuf, Failure> {
+    let dir = config.data_dir()?;
+    let own = matches!(address, StoreAddress::Sqlite(path) if *path == dir.join("usher.db"));
+    if own {
+        return Ok(dir.join("audit.head"));
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    Ok(dir.join(format!("audit.{}.head", address.to_string().chars().map(plain).collect::<String>())))
 }
 
 /// The heads of the audit that were noted in the data directory; none where no worker has noted one here.
-pub fn noted_heads(config: &Config) -> Result<Vec<AuditHead>, Failure> {
-    let path = config.data_dir()?.join("audit.head");
+pub fn noted_heads(config: &Config, address: &StoreAddress) -> Result<Vec<AuditHead>, Failure> {
+    let path = head_file(config, address)?;
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -188,6 +223,8 @@ pub fn engine(
     Ok(EngineConfig {
         limiter: limiter(address)?,
         config: context.config.worker.clone(),
+        audit: sealing(&context.config, address)?,
+        keep: context.config.retention.keep_days,
         only_run: only_run.cloned(),
         clock: clock(),
         ..EngineConfig::new(store.clone(), accounts, worker_id(None))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use usher_shared::{
-    HeldReason, Hold, HoldReason, RunId, RunPhase, RunState, RunStatus,
+    HeldReason, Hold, HoldReason, RunId, RunPhase, RunState, RunStatus, Timestamp,
     audit::AuditKind,
     config::StoreAddress,
     store::{SharedStore, StoreError},
@@ -194,11 +194,11 @@ fn on_hold(status: &RunStatus, hold: &Hold) -> Failure {
 }
 
 /// Whether nothing of the run happens before a person has said something.
-fn waits_for_a_person(status: &RunStatus) -> bool {
+fn waits_for_a_person(status: &RunStatus, now: Timestamp) -> bool {
     if status.state() == RunState::Planned {
         return status.notes.plan.is_some();
     }
-    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since));
+    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since, now, true));
     status.phase == RunPhase::Resolved
         && held.is_some_and(|held| {
             matches!(held.reason, HeldReason::Approval | HeldReason::OverRunCap | HeldReason::OverDayCap)
@@ -304,7 +304,7 @@ async fn follow(
                 if status.paused {
                     return Ok(Some(Stopped::Paused));
                 }
-                if waits_for_a_person(&status)
+                if waits_for_a_person(&status, scene.now)
                     || goal == Goal::Planned && status.state() == RunState::Scheduled
                 {
                     return Ok(Some(Stopped::Waits));

@@ -210,7 +210,7 @@ async fn verified(
         return Err(Failure::new(Exit::Configuration, no_key(address)));
     };
     let mut noted = given.to_vec();
-    noted.extend(wiring::noted_heads(&context.config)?);
+    noted.extend(wiring::noted_heads(&context.config, address)?);
     let mut all = Vec::new();
     let mut entries = Entries::from(store, 1);
     while let Some(page) = entries.next().await? {
