@@ -102,6 +102,9 @@ pub(super) fn resolve(
             }
             let (code, message) = (code.as_deref(), message.as_deref());
             if job.state.is_queued() {
+                step.conn
+                    .prepare_cached("UPDATE jobs SET resolution = 'settled' WHERE place = ?1")?
+                    .execute([job.place.0])?;
                 let with = End { outcome: *outcome, code, message, worker: None };
                 return end(step, moves, job.place, job.state, with);
             }

@@ -51,13 +51,15 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
     let Some(account) = account_key(step.conn, &ask.account)? else { return Ok(Leased::default()) };
     let mut moves = Moves::default();
     reclaim(step, &mut moves, Whose::Lapsed(account), CHUNK)?;
-    let (hold, share): (Option<String>, Share) = step
+    let (hold, share, protections): (Option<String>, Share, u64) = step
         .conn
-        .prepare_cached("SELECT hold, urgent_in_a_row, last_of_others FROM accounts WHERE key = ?1")?
-        .query_row([account], |row| Ok((row.get(0)?, Share::read(row, 1)?)))?;
+        .prepare_cached(
+            "SELECT hold, urgent_in_a_row, last_of_others, protections FROM accounts WHERE key = ?1",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, Share::read(row, 1)?, row.get(3)?)))?;
     if let Some(hold) = in_force(hold.as_deref(), step.now)? {
         moves.settle(step)?;
-        return Ok(Leased { hold: Some(hold), ..Leased::default() });
+        return Ok(Leased { hold: Some(hold), protections, ..Leased::default() });
     }
     come_due(step, &mut moves, account)?;
     // The counters of the runs say where there is something to lease.
@@ -78,7 +80,7 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
         (true, false) => next_due(step, account, ask)?,
     };
     Ok(Leased {
-        protections: 0,
+        protections,
         leases,
         next_due,
         alone_waiting: alone_waiting(step, account, ask)?,
@@ -371,7 +373,7 @@ impl Grant<'_, '_> {
     ) -> StepResult<Vec<(Place, String, LeasedJob)>> {
         let word = state.as_str();
         let sql = format!(
-            "SELECT place, line, user, action, reason, resolved, resolved_at, spent, may_have_applied, deaths,
+            "SELECT place, line, user, action, reason, restore, resolved, resolved_at, spent, may_have_applied, deaths,
                  first_attempt_at, user_key
              FROM jobs INDEXED BY jobs_{word} WHERE run = ?1 AND state = '{word}' AND place > ?2
              ORDER BY place LIMIT ?3"
@@ -383,25 +385,27 @@ impl Grant<'_, '_> {
 
 fn read_job(row: &Row<'_>) -> StepResult<(Place, String, LeasedJob)> {
     let place = Place(row.get(0)?);
-    let resolved: String = row.get(5)?;
+    let resolved: String = row.get(6)?;
     let job = LeasedJob {
         seq: place.seq(),
         request: read_request(row, 1)?,
         user: serde_json::from_str(&resolved).map_err(|e| unreadable("a resolved user", e))?,
-        resolved_at: Timestamp::from_millis(row.get(6)?),
-        attempt: row.get::<_, u32>(7)?.saturating_add(1),
-        may_have_applied: row.get(8)?,
-        deaths: row.get(9)?,
-        first_attempt_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_millis),
+        resolved_at: Timestamp::from_millis(row.get(7)?),
+        attempt: row.get::<_, u32>(8)?.saturating_add(1),
+        may_have_applied: row.get(9)?,
+        deaths: row.get(10)?,
+        first_attempt_at: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_millis),
     };
-    Ok((place, row.get(11)?, job))
+    Ok((place, row.get(12)?, job))
 }
 
-/// Reads line, user, action and reason from four columns.
+/// Reads line, user, action, reason and what is to be restored from five columns.
 pub(super) fn read_request(row: &Row<'_>, first: usize) -> StepResult<Request> {
     let (user, action): (String, String) = (row.get(first + 1)?, row.get(first + 2)?);
+    let restore: Option<String> = row.get(first + 4)?;
+    let restore = restore.as_deref().map(serde_json::from_str).transpose();
     Ok(Request {
-        restore: None,
+        restore: restore.map_err(|problem| unreadable("what a request restores", problem))?,
         line: row.get(first)?,
         user: user.parse().map_err(|problem| unreadable("the user of a request", problem))?,
         action: action.parse().map_err(|problem| unreadable("the action of a request", problem))?,

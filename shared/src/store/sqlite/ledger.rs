@@ -12,7 +12,7 @@ use super::{
     schema::{Place, State},
     writer::Step,
 };
-use crate::{Attempt, Outcome, RunPhase, Timestamp, Verdict};
+use crate::{Attempt, Ending, Outcome, RunPhase, Timestamp, Verdict};
 
 /// What a step did to the jobs of one run.
 #[derive(Debug, Default)]
@@ -127,6 +127,15 @@ impl Moves {
         *change.of(from) -= 1;
         change.finished += 1;
         *change.outcomes.entry(outcome).or_default() += 1;
+    }
+
+    /// A job that had this outcome is tried again, as if it had never been resolved.
+    pub(super) fn reopened(&mut self, run: i64, outcome: Outcome) {
+        let change = self.run(run);
+        change.finished -= 1;
+        change.pending += 1;
+        change.unresolved += 1;
+        *change.outcomes.entry(outcome).or_default() -= 1;
     }
 
     /// A pending request got its first resolution.
@@ -325,14 +334,17 @@ pub(super) struct End<'a> {
     pub(super) worker: Option<&'a str>,
 }
 
-impl End<'_> {
-    /// A job that its run's cancel ended.
-    pub(super) const CANCELLED: End<'static> = End {
-        outcome: Outcome::Cancelled,
-        code: None,
-        message: Some("the run was cancelled before this user was done"),
-        worker: None,
-    };
+impl<'a> End<'a> {
+    /// A job that ends with the rest of its run.
+    pub(super) fn with(ending: &'a Ending) -> Self {
+        let (code, message) = (ending.code.as_deref(), Some(ending.message.as_str()));
+        Self { outcome: ending.outcome, code, message, worker: None }
+    }
+}
+
+/// Whether a job that ended so decides about its user: not if it only ended with the rest of its run.
+pub(super) fn decides(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Cancelled | Outcome::Expired)
 }
 
 /// Gives a job its outcome.
@@ -353,14 +365,15 @@ pub(super) fn end(
 }
 
 fn ended(step: &Step<'_>, moves: &mut Moves, place: Place, from: State, outcome: Outcome) -> StepResult<()> {
-    if outcome == Outcome::Cancelled {
+    if !decides(outcome) {
         withdraw(step, place)?;
     }
     moves.ended(place.run(), from, outcome);
     Ok(())
 }
 
-/// Takes back the claim of a job that was cancelled, or settled without a call: it supersedes nothing.
+/// Takes back the claim of a job that ended with its run, was settled without a call, or is tried again: it supersedes
+/// nothing.
 pub(super) fn withdraw(step: &Step<'_>, place: Place) -> StepResult<()> {
     step.conn
         .prepare_cached(
