@@ -347,7 +347,10 @@ async fn users_are_counted_once_a_day_by_one_run_at_a_time() {
     assert_eq!(store.unreserve(&one, 7).await.unwrap(), 400);
     assert_eq!(store.unreserve(&one, 7).await.unwrap(), 0);
     assert_eq!(store.unreserve(&one, 7).await.unwrap(), 0);
-    for key in [":counted:7", &format!(":counted:7:{one}")] {
+    let left: Vec<String> = ground.raw.get("HGETALL", ":counted:7", &[]).await;
+    assert_eq!(left, ["user0", "1"], "whom another run has counted, too");
+    assert_eq!(store.unreserve(&other, 7).await.unwrap(), 0);
+    for key in [":counted:7", &format!(":counted:7:{one}"), &format!(":counted:7:{other}")] {
         let there: bool = ground.raw.get("EXISTS", key, &[]).await;
         assert!(!there, "{key}");
     }

@@ -146,10 +146,6 @@ impl Store for RedisStore {
         self.steer(run, "it can't be resumed", "resume", None).await
     }
 
-    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        self.end_some(run, &Ending::cancelled(), limit).await
-    }
-
     async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError> {
         self.end_some(run, ending, limit).await
     }

@@ -13,7 +13,7 @@
 //! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
 //! | `usher:{A}:ended` | sorted set of runs that are over, by when that was |
 //! | `usher:{A}:outlived`, `:outlived:R` | hash: forgotten run whose claims older runs still need -> its numbers; list of the users |
-//! | `usher:{A}:counted:D`, `:counted:D:R` | hash: user -> run that counted it towards the cap of that day; list of the users of a run |
+//! | `usher:{A}:counted:D`, `:counted:D:R` | hash: user -> how many runs counted it towards the cap of that day; sorted set of those of a run |
 //! | `usher:{A}:protected` | hash: pattern -> entry of the list of protected users |
 //! | `usher:{A}:order`, `:alones`, `:due` | sorted sets of runs with ready jobs, jobs that must run alone, waiting jobs |
 //! | `usher:{A}:admissions` | hash: admission -> run |
@@ -29,6 +29,7 @@
 //! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
 //! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |
 //! | `usher:{A}:run:R:tries`, `:dups` | hash: place -> attempts that did not end the job; places of duplicates |
+//! | `usher:{A}:run:R:touched` | hash: place of a job that is tried again -> user before attempts that may have applied |
 //! | `usher:{_audit}` | hash: last, sealed (numbers of entries), seal; `_audit` is no account's name |
 //! | `usher:{_audit}:entries:N`, `:seals:N` | hash: number -> entry, or its seal, of the Nth 4,096 |
 //! | `usher:{A}:wake` | channel: there may be something to do |

@@ -15,7 +15,8 @@ if run.adm and call('HGET', base .. ':admissions', run.adm) == run.id then
   call('HSET', run.key, 'numbers', (call('HGET', run.key, 'numbers') or '') .. run.adm .. ' ')
 end
 set(run, 'adm', call('HINCRBY', base, 'admission', 1))
-run.fresh, run.freshened = 0, true
+run.fresh = 0
+call('HDEL', run.key, 'fresh')
 call('HSET', run.key, field, ARGV[4], 'steward_until', 0)
 save_runs()
 wake()

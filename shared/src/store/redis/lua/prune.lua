@@ -63,7 +63,7 @@ if what == 'gone' then
   if not forgetting then return { 1 } end
   local places, text = match(forgetting, '^%d+,(%d+),(.*)$')
   for page = 0, floor(max(0, tonumber(places) - 1) / PAGE) do call('UNLINK', key .. ':jobs:' .. page) end
-  for _, part in ipairs({ 'ready', 'again', 'alone', 'wait', 'tries', 'dups' }) do call('UNLINK', key .. ':' .. part) end
+  for _, part in ipairs({ 'ready', 'again', 'alone', 'wait', 'tries', 'touched', 'dups' }) do call('UNLINK', key .. ':' .. part) end
   if not call('HGET', outlived, id) then forget_numbers(cut_numbers(text)) end
   call('UNLINK', key)
   call('ZREM', ended, id)
@@ -118,6 +118,7 @@ if at < last then
   end
   for page, part in pairs(by_page) do call('HDEL', page, unpack(part)) end
   call('HDEL', key .. ':tries', unpack(seqs))
+  call('HDEL', key .. ':touched', unpack(seqs))
   call('HSET', key, 'forgetting', concat({ last, places, text }, ','))
 end
 return { 0, places - last }

@@ -4,8 +4,8 @@
 -- ARGV     1 now; 2 run; 3.. seqs, at most 500
 -- replies  {0, how many are tried again}; {NO_RUN}; {WRONG_PHASE, phase}
 -- keeps    of a job there stays its request and what is in its tries: the attempt that ended it goes there, what was spent and
---          the deaths begin anew, and whether one may have applied is still known; its claim on its user is taken back. The
---          run is sealed and paused, and keeps its number
+--          the deaths begin anew, and whether one may have applied is still known, as is what its user was before; its claim on
+--          its user is taken back. The run is sealed and paused, and keeps its number
 -- bounded  by 500 jobs
 local run = load_run(ARGV[2])
 if not run or run.phase == 'o' then return { NO_RUN } end
@@ -33,7 +33,7 @@ end
 local reopened, lowest = 0, run.next
 for i = 1, #seqs do
   local record = found[i]
-  local request, outcome = match(record or '', '^([^\30]*)\30[^\30]*\30(.+)$')
+  local request, resolution, outcome = match(record or '', '^([^\30]*)\30([^\30]*)\30(.+)$')
   local letter = outcome and sub(outcome, 1, 1)
   if letter and letter ~= 'a' and letter ~= 'y' then
     unclaim(run, record)
@@ -44,6 +44,11 @@ for i = 1, #seqs do
     end
     if tries[i] then
       call('HSET', run.key .. ':tries', seqs[i], '0,0' .. match(tries[i], '^%d+,%d+(.*)$'))
+    end
+    local user = user_fields(resolution)
+    if user and tries[i] then
+      local _, _, may_have = tries_head(tries[i])
+      if may_have == '1' then call('HSET', run.key .. ':touched', seqs[i], user) end
     end
     put(run, seqs[i], request)
     run.outcomes[letter] = (run.outcomes[letter] or 0) - 1
@@ -57,7 +62,8 @@ if over then
   call('ZREM', base .. ':ended', run.id)
   set(run, 'phase', 's')
   run.paused, run.cancelled, run.ended, run.unresolved, run.cursor = true, false, 0, 0, run.next
-  call('HDEL', run.key, 'ending', 'note_ending', 'note_held', 'note_go', 'note_approval')
+  run.fresh = 0
+  call('HDEL', run.key, 'fresh', 'ending', 'note_ending', 'note_held', 'note_approval')
   call('ZADD', base .. ':active', place(run), run.id)
 end
 run.changed = true

@@ -28,6 +28,7 @@ if not sealed then
   return { 0 }
 end
 local latest = {} -- what the same call said of the same place before
+local touched = touched_users(run, seqs)
 for i = 4, #ARGV, 2 do
   local seq, resolution = ARGV[i], ARGV[i + 1]
   local record = latest[seq] or found[i / 2 - 1]
@@ -35,6 +36,8 @@ for i = 4, #ARGV, 2 do
     local request, before = match(record, '^([^\30]*)\30?(.*)$')
     local was, is = before:sub(1, 1) == 'D', resolution:sub(1, 1) == 'D'
     if before == '' then add(run, 'unresolved', -1) end
+    local known = touched[i / 2 - 1]
+    if known then resolution = resolution_of_touched(known, resolution) end
     if is ~= was then
       local out = is and 1 or -1
       add(run, 'dups', out)
