@@ -138,7 +138,13 @@ async fn hold(
     let id = &run.run.id;
     if noted.is_none_or(|held| held.reason != reason) {
         account.tell(AuditKind::Held, run, Some(message.clone())).await?;
-        tracing::warn!(run = %id, account = %account.name, ?reason, "held: {message}");
+        match reason {
+            // As it was asked to.
+            HeldReason::Planned | HeldReason::NotBefore => {
+                tracing::info!(run = %id, account = %account.name, ?reason, "held: {message}");
+            }
+            _ => tracing::warn!(run = %id, account = %account.name, ?reason, "held: {message}"),
+        }
     }
     let held = Held { reason, message, since: now };
     account.store.note(id, &Note::Held(Some(held))).await?;
