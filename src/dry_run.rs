@@ -52,7 +52,7 @@ pub async fn dry_run(context: &Context, asked: &Submission, how: &DryRun, json: 
     let draft = draft(context, &store, asked, Terms { plan: true, ..Terms::default() }).await?;
     let submitted = draft.seal(Key::Fresh).await.map_err(failure)?;
     let status = work::until_planned(context, &store, &address, submitted.run(), Some(&provider)).await?;
-    plan::show(context, &store, &status, &Manner { all: how.all, json, dry: true }).await?;
+    plan::show(context, &store, &status, &Manner { all: how.all, json, dry: true, asks: false }).await?;
     Ok(plan::exit(&status))
 }
 

@@ -120,6 +120,9 @@ pub struct PlanArgs {
 pub struct ApplyArgs {
     /// The plan: the run that `plan` or `undo --plan` named
     pub run: RunId,
+    /// Name every user who would not be changed, not the first 20 of a kind
+    #[arg(long)]
+    pub all: bool,
     /// Go ahead without asking
     #[arg(long, short)]
     pub yes: bool,

@@ -37,7 +37,7 @@ pub async fn apply(context: &Context, args: &ApplyArgs) -> Outcome {
         );
         return carry_out(context, &store, &address, &args.run, provider, &follow).await;
     }
-    let manner = Manner::default();
+    let manner = Manner { all: args.all, asks: true, ..Manner::default() };
     // Programs that want JSON get the status at the end, and it alone.
     let plan = if args.ending.json || context.global.quiet && args.yes {
         Plan::read(&store, &status, 0, None).await?

@@ -32,7 +32,7 @@ pub async fn approve(context: &Context, args: &ApproveArgs) -> Outcome {
     let name = who::name(&context.config, &token, args.name.as_deref())?;
     may_approve(&context.config, &status, &name)?;
 
-    let plan = show(context, &store, &status, &Manner::default()).await?;
+    let plan = show(context, &store, &status, &Manner { asks: true, ..Manner::default() }).await?;
     let hash = plan.refuse_another(&status)?;
     let asked = now(&store).await.since(run.created_at);
     let proved = match &run.terms.proof {

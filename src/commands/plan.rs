@@ -44,7 +44,7 @@ pub async fn plan(context: &Context, args: &PlanArgs) -> Outcome {
         format_args!("This is plan {run}: looking everybody up, nobody is changed."),
     );
     let status = work::until_planned(context, &store, &address, &run, provider.as_ref()).await?;
-    show(context, &store, &status, &Manner { all: args.all, json: args.json, dry: false }).await?;
+    show(context, &store, &status, &Manner { all: args.all, json: args.json, ..Manner::default() }).await?;
     Ok(exit(&status))
 }
 
@@ -68,6 +68,8 @@ pub struct Manner {
     pub json: bool,
     /// It is not stored.
     pub dry: bool,
+    /// A question follows: what to type next is the answer.
+    pub asks: bool,
 }
 
 /// Reads a run's plan and prints it; returns it.
@@ -85,8 +87,7 @@ pub async fn show(
         return Ok(plan);
     }
     let guards = guards_of(&context.config, status, &plan);
-    // Who is there already is asked about, too: a listing may be stale.
-    let calls = plan.of(PlanKind::Change) + plan.of(PlanKind::AlreadyThere);
+    let calls = plan.calls();
     let priority = status.run.priority;
     let around = Around {
         guards: &guards,
@@ -95,6 +96,7 @@ pub async fn show(
         now: now(store).await,
         zone: TimeZone::system(),
         dry: manner.dry,
+        asks: manner.asks,
     };
     console::print(&text(status, &plan, &around))?;
     Ok(plan)

@@ -69,7 +69,7 @@ pub async fn undo(context: &Context, args: &UndoArgs) -> Outcome {
         }
     };
     let status = work::until_planned(context, &store, &address, &run, provider.as_ref()).await?;
-    let manner = Manner { all: args.all, ..Manner::default() };
+    let manner = Manner { all: args.all, asks: !args.plan, ..Manner::default() };
     let plan = show(context, &store, &status, &manner).await?;
     if args.plan || plan::exit(&status) != Exit::Success || status.notes.plan.is_none() {
         return Ok(plan::exit(&status));

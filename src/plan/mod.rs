@@ -8,7 +8,7 @@ pub mod shown;
 use std::collections::BTreeMap;
 
 use usher_shared::{
-    Action, RunStatus,
+    Action, ResolvedUser, Restore, RunStatus,
     config::AccountConfig,
     plan::{PlanHash, PlanHasher, PlanKind, Planned},
     store::{Resolution, SharedStore, StoreError},
@@ -35,8 +35,10 @@ pub struct Plan {
     pub freed: BTreeMap<String, u64>,
     /// Licence types that activations give back, and how many.
     pub needed: BTreeMap<String, u64>,
-    /// Users whose role or groups are given back.
+    /// Users to whom a role or groups are given back.
     pub restored: u64,
+    /// Calls for what is given back.
+    pub extra_calls: u64,
     /// What is never given back of what users had, in words, and to how many.
     pub never: BTreeMap<String, u64>,
     /// The hash, made anew of what is in the store.
@@ -82,19 +84,12 @@ impl Plan {
             *self.changes.entry(action).or_default() += 1;
             let licence = match action {
                 Action::Deactivate => user.before.license.as_ref().map(|licence| (&mut self.freed, licence)),
-                Action::Activate => {
-                    let restore = row.request.restore.as_ref();
-                    if restore.is_some_and(|restore| restore.role.is_some() || !restore.groups.is_empty()) {
-                        self.restored += 1;
-                    }
-                    if let (Some(account), Some(restore)) = (account, restore) {
-                        for reason in provider::never_given_back(account, restore) {
-                            *self.never.entry(reason).or_default() += 1;
-                        }
-                    }
-                    let licence = restore.and_then(|restore| restore.license.as_ref());
+                Action::Activate => row.request.restore.as_ref().and_then(|restore| {
+                    self.give_back(restore, user, account);
+                    let licence =
+                        restore.license.as_ref().filter(|had| user.before.license.as_ref() != Some(had));
                     licence.map(|licence| (&mut self.needed, licence))
-                }
+                }),
             };
             if let Some((licences, licence)) = licence {
                 *licences.entry(licence.clone()).or_default() += 1;
@@ -107,6 +102,28 @@ impl Plan {
         if list.len() < named {
             list.push(Named::of(row));
         }
+    }
+
+    /// Counts what one user is given back beside the sign-in and the licence.
+    fn give_back(&mut self, restore: &Restore, user: &ResolvedUser, account: Option<&AccountConfig>) {
+        let has = &user.before;
+        let role = restore.role.is_some() && restore.role != has.role;
+        let groups = restore.groups.iter().filter(|group| !has.groups.contains(group)).count() as u64;
+        let licence = restore.license.is_some() && restore.license != has.license;
+        self.restored += u64::from(role || groups > 0);
+        if *restore != Restore::default() {
+            // Whoever is to be given something back is looked at first.
+            self.extra_calls += 1 + u64::from(licence) + u64::from(role) + groups;
+        }
+        for reason in account.map(|account| provider::never_given_back(account, restore)).unwrap_or_default()
+        {
+            *self.never.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Calls that carrying it out takes. Who is there already is asked about, too: a listing may be stale.
+    pub fn calls(&self) -> u64 {
+        self.of(PlanKind::Change) + self.of(PlanKind::AlreadyThere) + self.extra_calls
     }
 
     /// How many requests came to this.
@@ -193,7 +210,7 @@ impl<'a> Pages<'a> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use usher_shared::{Outcome, Request, ResolvedUser, Restore, Status, UserState};
+    use usher_shared::{Outcome, Request, Status, UserState};
 
     use super::*;
 
@@ -241,7 +258,8 @@ pub(crate) mod tests {
         assert_eq!((plan.of(PlanKind::Change), plan.of(PlanKind::AlreadyThere)), (2, 1));
         assert_eq!(plan.changes, BTreeMap::from([(Deactivate, 1), (Activate, 1)]));
         assert_eq!(plan.freed, BTreeMap::from([("2".into(), 1)]));
-        assert_eq!((plan.needed, plan.restored), (BTreeMap::from([("2".into(), 1)]), 1));
+        assert_eq!((&plan.needed, plan.restored), (&BTreeMap::from([("2".into(), 1)]), 1));
+        assert_eq!(plan.calls(), 2 + 1 + 3, "looked at, a licence, a group");
         let protected = &plan.named[&PlanKind::Protected][0];
         assert_eq!((protected.line, protected.user.as_str()), (4, "KD9 (Ann@corp.example)"));
         assert_eq!(protected.why.as_deref(), Some("by the rule *@corp.example"));

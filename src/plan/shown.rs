@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// A column of names is no wider, so that what stands behind them fits.
+const LONGEST_NAME: usize = 40;
+
 /// What a plan is shown with.
 pub struct Around<'a> {
     /// What guards the account, as far as it is known here.
@@ -28,20 +31,24 @@ pub struct Around<'a> {
     pub zone: TimeZone,
     /// Whether it was looked up without being stored: there is nothing to apply.
     pub dry: bool,
+    /// Whether a question follows.
+    pub asks: bool,
 }
 
 /// The plan: counts, users who would not be changed, what it means, and what to type next.
 pub fn text(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> String {
     let width = out_width();
-    let mut text = heading(status, plan, around);
+    // The names come first: what they come to is what stands above the question.
+    let mut text = String::new();
+    for kind in PlanKind::ALL {
+        text += &named(kind, plan, width, around.dry);
+    }
+    text += &heading(status, plan, around);
     for kind in PlanKind::ALL {
         let number = plan.of(kind);
         if number > 0 || kind == PlanKind::Change {
             text += &format!("  {:>9}  {}\n", count(number), words(kind, plan));
         }
-    }
-    for kind in PlanKind::ALL {
-        text += &named(kind, plan, width, around.dry);
     }
     text += "\n";
     for line in meaning(status, plan, around) {
@@ -53,7 +60,7 @@ pub fn text(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> String {
     if let Some(hash) = plan.hash.as_ref().filter(|_| !around.dry) {
         text += &format!("Hash: {hash}\n");
     }
-    if !around.dry {
+    if !around.dry && !around.asks {
         text += &next(status);
     }
     text
@@ -100,18 +107,22 @@ fn named(kind: PlanKind, plan: &Plan, width: usize, dry: bool) -> String {
     let title = words(kind, plan);
     let mut letters = title.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    let mut text = format!("\n{first}{}:\n", letters.as_str());
-    for user in users {
-        let why = user.why.as_ref().map(|why| format!("  {}", printable(why))).unwrap_or_default();
-        let line = format!("line {:<6} {}{why}", user.line, printable(&user.user));
+    let mut text = format!("{first}{}:\n", letters.as_str());
+    let names: Vec<String> = users.iter().map(|user| printable(&user.user)).collect();
+    let column = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LONGEST_NAME);
+    for (user, name) in users.iter().zip(&names) {
+        let line = match &user.why {
+            Some(why) => format!("line {:<6} {name:<column$}  {}", user.line, printable(why)),
+            None => format!("line {:<6} {name}", user.line),
+        };
         text += &indented(&line, width, 2, 14);
     }
     let more = plan.of(kind) - users.len() as u64;
     if more > 0 {
         let also = if dry { "--dry-run --all" } else { "--all" };
-        text += &format!("  and {} more; {also} names them\n", count(more));
+        text += &format!("  and {} more: {also} names them\n", count(more));
     }
-    text
+    text + "\n"
 }
 
 /// What it means, a line each.
@@ -134,7 +145,7 @@ fn meaning(status: &RunStatus, plan: &Plan, around: &Around<'_>) -> Vec<String> 
         ));
     }
     if plan.restored > 0 {
-        lines.push(format!("Role and groups are given back to {}.", of(plan.restored, "user")));
+        lines.push(format!("Role or groups are given back to {}.", of(plan.restored, "user")));
     }
     lines.extend(around.guards.lines.iter().cloned());
     if let Some(begin) = status.run.terms.not_before {
@@ -215,6 +226,7 @@ mod tests {
             now: Timestamp::from_millis(0),
             zone: TimeZone::UTC,
             dry,
+            asks: false,
         };
         text(&status, plan, &around)
     }
@@ -231,7 +243,7 @@ mod tests {
             "1  to be changed: deactivate",
             "23  not found",
             "Not found:\n  line 3      gone@corp.example (Ann@corp.example)\n",
-            "and 3 more; --all names them",
+            "and 3 more: --all names them",
             "Licences that come free: 1 Licensed.",
             "Cap: at most 9 users a run.",
             "At 80 calls/s this takes about 1 s.",
