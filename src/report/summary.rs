@@ -124,6 +124,13 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
         count(counters.finished),
         of(counters.total, "user"),
     );
+    // What a person said is told by the state's word.
+    if let Some(ending) = status.notes.ending.as_ref().filter(|ending| ending.code.is_some()) {
+        let _ = writeln!(text, "{}.", capital(&printable(ending.message.trim_end_matches('.'))));
+    }
+    if let Some(run) = &status.run.terms.undoes {
+        let _ = writeln!(text, "It undoes run {run}.");
+    }
     for outcome in Outcome::ALL {
         let number = counters.of(outcome);
         if number > 0 {
@@ -157,6 +164,11 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
         }
     }
     text
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 /// What an outcome is called in a sentence.
