@@ -83,6 +83,7 @@ fn claim(row: &OutcomeRow) -> Option<(String, Claim)> {
     let user = row.resolved.as_ref()?;
     let (expected, binding) = match row.outcome {
         Outcome::Applied | Outcome::AlreadyApplied => (row.action.desired(), true),
+        _ if row.changed_in_part() => (row.action.desired(), true),
         // A newer run decides about this user.
         Outcome::Superseded | Outcome::NotFound => return None,
         _ => (user.before.status, false),
