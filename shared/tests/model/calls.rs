@@ -7,8 +7,10 @@ use std::{
 };
 
 use usher_shared::{
-    AccountName, Hold, JobReport, NewRun, Priority, Request, RunId, Timestamp, WorkerId,
-    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError},
+    AccountName, Confirmation, Ending, Hold, JobReport, NewRun, Note, Priority, Protection, Request, RunId,
+    Timestamp, WorkerId,
+    audit::{AuditEvent, AuditHead},
+    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError, UtcDay},
 };
 
 /// One call of the trait. Leases and stewardships are named by the order in which they were granted, for their tokens are
@@ -32,6 +34,17 @@ pub enum Call {
     Pause(RunId),
     Resume(RunId),
     Cancel(RunId, usize),
+    End(RunId, Ending, usize),
+    Reopen(RunId, Vec<u64>),
+    Note(RunId, Note),
+    Confirm(RunId, Confirmation),
+    Reserve(RunId, UtcDay, Vec<String>, u64),
+    Unreserve(RunId, UtcDay),
+    Prune(Timestamp),
+    Protect(AccountName, Protection),
+    Unprotect(AccountName, String),
+    Tell(AuditEvent),
+    SealAudit(Option<AuditHead>, Vec<String>),
     SetPriority(RunId, Priority),
     Hold(AccountName, Hold),
     Release(AccountName),
@@ -85,6 +98,9 @@ impl Side {
             Call::RenewSteward(steward, ttl) => {
                 said(store.renew_steward(&self.stewards[*steward], *ttl).await)
             }
+            Call::Resolve(steward, _) | Call::FinishResolving(steward) if *steward >= self.stewards.len() => {
+                "no such stewardship".into()
+            }
             Call::Resolve(steward, resolved) => said(store.resolve(&self.stewards[*steward], resolved).await),
             Call::FinishResolving(steward) => {
                 let Steward { run, token, worker } = &self.stewards[*steward];
@@ -102,7 +118,9 @@ impl Side {
                     }
                     self.next_due = leased.next_due;
                     let (due, alone) = (leased.next_due, leased.alone_waiting);
-                    write!(text, "next due {due:?}, {alone} to run alone, hold {:?}", leased.hold).unwrap();
+                    let (hold, list) = (leased.hold, leased.protections);
+                    write!(text, "next due {due:?}, {alone} to run alone, hold {hold:?}, list {list}")
+                        .unwrap();
                     text
                 }
                 Err(error) => kind(&error),
@@ -117,6 +135,17 @@ impl Side {
             Call::Pause(run) => said(store.pause(run).await),
             Call::Resume(run) => said(store.resume(run).await),
             Call::Cancel(run, limit) => said(store.cancel(run, *limit).await),
+            Call::End(run, ending, limit) => said(store.end(run, ending, *limit).await),
+            Call::Reopen(run, seqs) => said(store.reopen(run, seqs).await),
+            Call::Note(run, note) => said(store.note(run, note).await),
+            Call::Confirm(run, confirmation) => said(store.confirm(run, confirmation).await),
+            Call::Reserve(run, day, users, cap) => said(store.reserve(run, *day, users, *cap).await),
+            Call::Unreserve(run, day) => said(store.unreserve(run, *day).await),
+            Call::Prune(before) => said(store.prune(*before).await),
+            Call::Protect(account, entry) => said(store.protect(account, entry).await),
+            Call::Unprotect(account, pattern) => said(store.unprotect(account, pattern).await),
+            Call::Tell(event) => said(store.tell(event).await),
+            Call::SealAudit(head, seals) => said(store.seal_audit(head.as_ref(), seals).await),
             Call::SetPriority(run, priority) => said(store.set_priority(run, *priority).await),
             Call::Hold(account, hold) => said(store.hold(account, hold).await),
             Call::Release(account) => said(store.release(account).await),

@@ -9,7 +9,7 @@ use std::{
 
 use usher_shared::{
     AccountName, Action, Attempt, Clock, Hold, HoldReason, JobReport, ManualClock, NewRun, Outcome, Priority,
-    Request, ResolvedUser, RunId, SnoozeReason, Status, Then, Timestamp, UserState, Verdict, WorkerId,
+    Request, ResolvedUser, RunId, SnoozeReason, Status, Terms, Then, Timestamp, UserState, Verdict, WorkerId,
     store::{Idempotency, LeaseAsk, LeasedJob, Resolution, Seal, SharedStore},
 };
 
@@ -38,10 +38,10 @@ struct Draft {
 /// Plays scripts, one store each.
 pub struct Player<'w, W> {
     world: &'w W,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     began: Timestamp,
     store: Side,
-    model: Side,
+    pub(super) model: Side,
     runs: Vec<Draft>,
     /// Stewardships granted, by the run they are of.
     stewards: Vec<RunId>,
@@ -57,7 +57,7 @@ pub struct Player<'w, W> {
 pub struct Reached(pub BTreeMap<String, u64>);
 
 impl Reached {
-    fn count(&mut self, what: impl Into<String>, times: u64) {
+    pub(super) fn count(&mut self, what: impl Into<String>, times: u64) {
         *self.0.entry(what.into()).or_default() += times;
     }
 
@@ -66,15 +66,15 @@ impl Reached {
     }
 }
 
-fn accounts() -> [AccountName; 2] {
+pub(super) fn accounts() -> [AccountName; 2] {
     ["main".parse().unwrap(), "branch".parse().unwrap()]
 }
 
-fn account(branch: bool) -> AccountName {
+pub(super) fn account(branch: bool) -> AccountName {
     accounts()[usize::from(branch)].clone()
 }
 
-fn tenths(count: impl Into<u64>) -> Duration {
+pub(super) fn tenths(count: impl Into<u64>) -> Duration {
     Duration::from_millis(count.into() * 100)
 }
 
@@ -154,6 +154,7 @@ impl<'w, W: World> Player<'w, W> {
             return Err(format!("{}  the store answers otherwise:\n      {}\n", self.told, tidy(&answer)));
         }
         self.reached.count("refusals", u64::from(answer.starts_with("refused")));
+        self.reached.count_deed(call, &answer);
         self.live.extend(before.0..self.store.leases.len());
         let new = self.store.stewards[before.1..].iter().map(|steward| steward.run.clone());
         self.stewards.extend(new);
@@ -182,7 +183,7 @@ impl<'w, W: World> Player<'w, W> {
         (!self.runs.is_empty()).then(|| &self.runs[usize::from(number) % self.runs.len()])
     }
 
-    fn id(&self, number: u8) -> Option<RunId> {
+    pub(super) fn id(&self, number: u8) -> Option<RunId> {
         self.run(number).map(|run| run.id.clone())
     }
 
@@ -212,8 +213,11 @@ impl<'w, W: World> Player<'w, W> {
             Op::Submit { branch, priority, key, wishes } => {
                 return self.submit(branch, priority, key, &wishes);
             }
-            Op::Queue { branch, priority, wishes, found } => {
-                return self.queue(branch, priority, &wishes, &found);
+            Op::Queue { branch, priority, wishes, found, held } => {
+                let mut calls = self.queue(branch, priority, &wishes, &found);
+                // Without the admission and what follows.
+                calls.truncate(calls.len() - if held { 2 } else { 0 });
+                return calls;
             }
             Op::TakeSteward { run, client, tenths: ttl } => {
                 self.id(run).map(|run| Call::TakeSteward(run, worker(client), tenths(ttl)))
@@ -255,6 +259,7 @@ impl<'w, W: World> Player<'w, W> {
             Op::Pause { run } => self.id(run).map(Call::Pause),
             Op::Resume { run } => self.id(run).map(Call::Resume),
             Op::Cancel { run, limit } => self.id(run).map(|run| Call::Cancel(run, limit.into())),
+            Op::Do(deed) => return self.deed(deed).await.unwrap_or_default(),
             Op::SetPriority { run, priority } => self.id(run).map(|run| Call::SetPriority(run, priority)),
             Op::Hold { branch, tenths: ends } => {
                 let until = ends.map(|ends| now.after(tenths(ends)));
@@ -279,7 +284,8 @@ impl<'w, W: World> Player<'w, W> {
         let id: RunId = id.parse().unwrap();
         self.runs.push(Draft { id: id.clone(), requests: BTreeMap::new(), users: BTreeMap::new() });
         Call::OpenRun(NewRun {
-            terms: Default::default(),
+            // Every other run is a plan.
+            terms: Terms { plan: self.runs.len().is_multiple_of(2), ..Terms::default() },
             id,
             account: account(branch),
             priority,
@@ -348,6 +354,21 @@ impl<'w, W: World> Player<'w, W> {
         calls.push(Call::Resolve(steward, self.resolutions(&id, places)));
         calls.extend([Call::FinishResolving(steward), Call::Admit(id.clone()), Call::Promote(id, 500)]);
         calls
+    }
+
+    /// Resolves a run, from its stewardship on, and puts it into the queue.
+    pub(super) fn go_on(&self, id: RunId) -> Vec<Call> {
+        let steward = self.stewards.len();
+        let draft = self.runs.iter().find(|draft| draft.id == id).unwrap();
+        let places = draft.requests.keys().map(|seq| (*seq, Found::User));
+        let resolved = self.resolutions(&id, places);
+        vec![
+            Call::TakeSteward(id.clone(), worker(0), tenths(50_u8)),
+            Call::Resolve(steward, resolved),
+            Call::FinishResolving(steward),
+            Call::Admit(id.clone()),
+            Call::Promote(id, 500),
+        ]
     }
 
     /// What is found of the requests at these places. No two of a run are jobs on one user: the steward's duty.

@@ -6,6 +6,8 @@
 use proptest::{collection::vec, option, prelude::*};
 use usher_shared::{Action, Priority};
 
+use super::deeds::{Deed, deed};
+
 /// Clients that have a handle of their own.
 pub const CLIENTS: usize = 2;
 
@@ -104,6 +106,8 @@ pub enum Op {
         wishes: Vec<Wish>,
         /// Of the first requests; of the others, the user.
         found: Vec<Found>,
+        /// It gets no further than to be resolved.
+        held: bool,
     },
     TakeSteward {
         run: u8,
@@ -179,6 +183,8 @@ pub enum Op {
         to: Moment,
         off: i8,
     },
+    /// What a person does, and what guards are for.
+    Do(Deed),
     /// The client's process is killed and started again: what it held is nobody's, and it takes its seat anew.
     Crash {
         client: u8,
@@ -245,8 +251,9 @@ fn branch() -> impl Strategy<Value = bool> {
 }
 
 fn queue() -> impl Strategy<Value = Op> {
-    (branch(), priority(), vec(wish(), 1..8), vec(found(), 0..3))
-        .prop_map(|(branch, priority, wishes, found)| Op::Queue { branch, priority, wishes, found })
+    (branch(), priority(), vec(wish(), 1..8), vec(found(), 0..3), prop::bool::weighted(0.2)).prop_map(
+        |(branch, priority, wishes, found, held)| Op::Queue { branch, priority, wishes, found, held },
+    )
 }
 
 fn putting_in() -> impl Strategy<Value = Op> {
@@ -333,6 +340,7 @@ fn step() -> impl Strategy<Value = Step> {
         7 => lease(),
         8 => ending(),
         2 => steering(),
+        3 => deed().prop_map(Op::Do),
         4 => moment().prop_map(|(to, off)| Op::Pass { to, off }),
     ];
     (op, prop::bool::weighted(0.1), any::<u8>()).prop_map(|(op, twice, by)| Step { op, twice, by })

@@ -2,13 +2,19 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use usher_shared::{AccountName, Attempt, Outcome, OutcomeRow, RunId, RunStatus, store::Store};
+use usher_shared::{
+    AccountName, Attempt, OutcomeRow, Protections, RunId, RunPhase, RunStatus,
+    audit::{AuditEntry, AuditHead},
+    plan::Planned,
+    store::Store,
+};
 
 /// One run, and all that became of its jobs.
 #[derive(Debug, PartialEq)]
 struct SeenRun {
     status: RunStatus,
     alone: Option<RunStatus>,
+    planned: Vec<Planned>,
     outcomes: Vec<OutcomeRow>,
     /// In which order a cancel that goes in chunks comes to the jobs is the store's choice: while it is under way, how many
     /// it has ended is all that is compared.
@@ -22,6 +28,9 @@ struct SeenRun {
 pub struct Seen {
     runs: Vec<(RunId, SeenRun)>,
     unfinished: Vec<Vec<RunStatus>>,
+    protected: Vec<Protections>,
+    audit: Vec<AuditEntry>,
+    audit_head: Option<AuditHead>,
 }
 
 /// More than a script makes.
@@ -36,9 +45,9 @@ impl Seen {
             let id = status.run.id.clone();
             let mut outcomes = store.outcomes(&id, 0, MANY).await.map_err(failed)?;
             let mut cancelled_so_far = 0;
-            if status.cancelled && !status.phase.is_over() {
+            if let (Some(ending), false) = (&status.notes.ending, status.phase.is_over()) {
                 let before = outcomes.len();
-                outcomes.retain(|row| row.outcome != Outcome::Cancelled);
+                outcomes.retain(|row| row.outcome != ending.outcome);
                 cancelled_so_far = before - outcomes.len();
             }
             let mut attempts = BTreeMap::new();
@@ -51,15 +60,27 @@ impl Seen {
             } else {
                 Vec::new()
             };
+            let mut planned = Vec::new();
+            if matches!(status.phase, RunPhase::Sealed | RunPhase::Resolved) && !status.cancelled {
+                planned = store.planned(&id, 0, MANY).await.map_err(failed)?;
+                // Of those that have it, what is told may be how they ended.
+                planned.retain(|row| outcomes.iter().all(|ended| ended.seq != row.seq));
+            }
             let alone = store.run(&id).await.map_err(failed)?;
             assert!(status.counters.add_up(), "the counters of {id} don't add up: {:?}", status.counters);
-            runs.push((id, SeenRun { status, alone, outcomes, cancelled_so_far, attempts, duplicates }));
+            runs.push((
+                id,
+                SeenRun { status, alone, planned, outcomes, cancelled_so_far, attempts, duplicates },
+            ));
         }
-        let mut unfinished = Vec::new();
+        let (mut unfinished, mut protected) = (Vec::new(), Vec::new());
         for account in accounts {
             unfinished.push(store.unfinished(account).await.map_err(failed)?);
+            protected.push(store.protections(account).await.map_err(failed)?);
         }
-        Ok(Self { runs, unfinished })
+        let audit = store.audit(1, MANY).await.map_err(failed)?;
+        let audit_head = store.audit_head().await.map_err(failed)?;
+        Ok(Self { runs, unfinished, protected, audit, audit_head })
     }
 
     /// What the store shows otherwise than the model, as a text.
@@ -79,6 +100,7 @@ impl Seen {
                 two(&what("effort"), &status.effort, &expected.effort),
                 two(&what("status"), status, expected),
                 two(&what("status asked for alone"), &one.alone, &other.alone),
+                two(&what("plan"), &one.planned, &other.planned),
                 two(&what("outcomes"), &one.outcomes, &other.outcomes),
                 two(&what("attempts"), &one.attempts, &other.attempts),
                 two(&what("duplicates"), &one.duplicates, &other.duplicates),
@@ -92,8 +114,14 @@ impl Seen {
             let ids = |list: &Vec<RunStatus>| list.iter().map(|status| status.run.id.clone()).collect();
             seen.unfinished.iter().map(ids).collect::<Vec<Vec<RunId>>>()
         };
-        let listed = two("order of the unfinished", &order(store), &order(model));
-        Some(if listed.is_empty() { two("unfinished", &store.unfinished, &model.unfinished) } else { listed })
+        let parts = [
+            two("order of the unfinished", &order(store), &order(model)),
+            two("unfinished", &store.unfinished, &model.unfinished),
+            two("protected users", &store.protected, &model.protected),
+            two("audit", &store.audit, &model.audit),
+            two("head of the audit", &store.audit_head, &model.audit_head),
+        ];
+        parts.into_iter().find(|part| !part.is_empty())
     }
 }
 

@@ -12,8 +12,6 @@ end
 local pattern, entry = ARGV[2], ARGV[3]
 if entry == '' then
   if call('HDEL', base .. ':protected', pattern) == 0 then return { 1 } end
-elseif call('HGET', base .. ':protected', pattern) == entry then
-  return { 0 }
 else
   call('HSET', base .. ':protected', pattern, entry)
 end
