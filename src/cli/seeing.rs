@@ -58,4 +58,6 @@ pub enum ReportFormat {
     Csv,
     /// For programs: exact, with the vendor's ids and what was there before.
     Json,
+    /// One page for people, to be kept, sent or printed: charts, what to do, and a table that can be searched.
+    Html,
 }
