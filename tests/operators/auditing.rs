@@ -93,6 +93,33 @@ fn an_edited_a_removed_and_a_cut_off_entry_are_each_found_on_redis() {
     usher(&place, &["audit", "verify"]).code(3).says("entry 1 is not");
     write(&mut connection, 1, &first);
     usher(&place, &["audit", "verify", "--head", &head]).succeeded().says("agree");
+
+    // Whoever cuts off the end takes the seals with it, and sets the numbers back.
+    let last: u64 = head.split_once(':').unwrap().0.parse().unwrap();
+    let seals = "usher:{_audit}:seals:0";
+    let seal: String = redis::cmd("HGET").arg(seals).arg(last - 1).query(&mut connection).unwrap();
+    let (entry, cut) = (read(&mut connection, last), "usher:{_audit}");
+    for key in [entries, seals] {
+        let () = redis::cmd("HDEL").arg(key).arg(last).query(&mut connection).unwrap();
+    }
+    let sealed_before: String = redis::cmd("HGET").arg(cut).arg("seal").query(&mut connection).unwrap();
+    let set = |connection: &mut redis::Connection, number: u64, seal: &str| {
+        let () = redis::cmd("HSET")
+            .arg(cut)
+            .arg(&[("last", number.to_string()), ("sealed", number.to_string()), ("seal", seal.to_owned())])
+            .query(connection)
+            .unwrap();
+    };
+    set(&mut connection, last - 1, &seal);
+    usher(&place, &["audit", "verify"]).code(3).says("the end was cut off");
+    usher(&place, &["audit", "verify", "--head", &head]).code(3).says("the end was cut off");
+    write(&mut connection, last, &entry);
+    let () = redis::cmd("HSET").arg(seals).arg(last).arg(&sealed_before).query(&mut connection).unwrap();
+    set(&mut connection, last, &sealed_before);
+    usher(&place, &["audit", "verify"]).succeeded();
+
+    let () = redis::cmd("HDEL").arg(entries).arg(2).query(&mut connection).unwrap();
+    usher(&place, &["audit", "verify"]).code(3).says("entry 2 was removed");
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn over_the_cap_another_person_may_approve_and_nobody_approves_their_own() {
 
 #[test]
 fn a_run_without_proof_of_who_submitted_it_can_not_be_approved_where_that_is_asked_for() {
-    let bob = person("bob");
-    let lines = format!("[accounts.zoom-main.approval]\n{}", bob.lines);
+    let (alice, bob) = (person("alice"), person("bob"));
+    let lines = format!("[accounts.zoom-main.approval]\n{}{}", alice.lines, bob.lines);
     let place = Workplace::with_config(Kind::Sqlite, directory(5), &lines);
     let file = file(&place, &place.ordinary());
     place.usher(&words("run", &file, &["--yes"])).code(3).says("personal token");
