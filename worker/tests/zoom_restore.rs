@@ -79,7 +79,7 @@ impl Scene {
     fn config(&self) -> EngineConfig {
         let options = ProviderOptions { call_timeout: Duration::from_secs(1), ..ProviderOptions::default() };
         let provider = Arc::new(ZoomProvider::new(&account(), &self.vendor.config, options).unwrap());
-        let setup = AccountSetup { name: account(), provider, protected: vec![] };
+        let setup = AccountSetup { name: account(), provider, protected: vec![], rules: Default::default() };
         EngineConfig {
             clock: Arc::new(SystemClock),
             boot_clock: Arc::new(SystemBootClock::new()),
