@@ -1,6 +1,7 @@
 //! The calls that a script comes to, and how they are made on one store: its answers as texts that can be compared.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write as _},
     sync::Arc,
     time::Duration,
@@ -35,11 +36,12 @@ pub enum Call {
     Resume(RunId),
     Cancel(RunId, usize),
     End(RunId, Ending, usize),
-    Reopen(RunId, Vec<u64>),
     Note(RunId, Note),
     Confirm(RunId, Confirmation),
     Reserve(RunId, UtcDay, Vec<String>, u64),
     Unreserve(RunId, UtcDay),
+    Reopen(RunId, Vec<u64>),
+    /// Until nothing is left that ended before then.
     Prune(Timestamp),
     Protect(AccountName, Protection),
     Unprotect(AccountName, String),
@@ -98,9 +100,6 @@ impl Side {
             Call::RenewSteward(steward, ttl) => {
                 said(store.renew_steward(&self.stewards[*steward], *ttl).await)
             }
-            Call::Resolve(steward, _) | Call::FinishResolving(steward) if *steward >= self.stewards.len() => {
-                "no such stewardship".into()
-            }
             Call::Resolve(steward, resolved) => said(store.resolve(&self.stewards[*steward], resolved).await),
             Call::FinishResolving(steward) => {
                 let Steward { run, token, worker } = &self.stewards[*steward];
@@ -118,9 +117,13 @@ impl Side {
                     }
                     self.next_due = leased.next_due;
                     let (due, alone) = (leased.next_due, leased.alone_waiting);
-                    let (hold, list) = (leased.hold, leased.protections);
-                    write!(text, "next due {due:?}, {alone} to run alone, hold {hold:?}, list {list}")
-                        .unwrap();
+                    let list = leased.protections;
+                    write!(
+                        text,
+                        "next due {due:?}, {alone} to run alone, hold {:?}, list {list}",
+                        leased.hold
+                    )
+                    .unwrap();
                     text
                 }
                 Err(error) => kind(&error),
@@ -136,12 +139,22 @@ impl Side {
             Call::Resume(run) => said(store.resume(run).await),
             Call::Cancel(run, limit) => said(store.cancel(run, *limit).await),
             Call::End(run, ending, limit) => said(store.end(run, ending, *limit).await),
-            Call::Reopen(run, seqs) => said(store.reopen(run, seqs).await),
             Call::Note(run, note) => said(store.note(run, note).await),
             Call::Confirm(run, confirmation) => said(store.confirm(run, confirmation).await),
             Call::Reserve(run, day, users, cap) => said(store.reserve(run, *day, users, *cap).await),
             Call::Unreserve(run, day) => said(store.unreserve(run, *day).await),
-            Call::Prune(before) => said(store.prune(*before).await),
+            Call::Reopen(run, seqs) => said(store.reopen(run, seqs).await),
+            Call::Prune(ended_before) => {
+                // Which of several that ended at one moment goes first is the store's choice.
+                let mut gone = BTreeSet::new();
+                loop {
+                    match store.prune(*ended_before).await {
+                        Ok(Some((run, whole))) => gone.extend(whole.then_some(run)),
+                        Ok(None) => return format!("{gone:?}"),
+                        Err(error) => return kind(&error),
+                    }
+                }
+            }
             Call::Protect(account, entry) => said(store.protect(account, entry).await),
             Call::Unprotect(account, pattern) => said(store.unprotect(account, pattern).await),
             Call::Tell(event) => said(store.tell(event).await),

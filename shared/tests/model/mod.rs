@@ -4,7 +4,7 @@
 //! printed.
 
 pub mod calls;
-pub mod deeds;
+mod operating;
 pub mod player;
 pub mod script;
 pub mod seen;
@@ -42,13 +42,13 @@ const EACH: [&str; 17] = [
     "leases of several",
     "finished",
     "refusals",
-    "tried again",
+    "expired",
     "confirmed",
-    "forgotten",
-    "Counted",
-    "Over",
-    "Busy",
-    "audit sealed",
+    "counted",
+    "over a cap",
+    "tried again",
+    "pruned",
+    "sealed entries",
 ];
 
 /// Where the clock begins.

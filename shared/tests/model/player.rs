@@ -29,9 +29,10 @@ pub trait World {
 }
 
 /// A run as the player remembers it, to know what to say of it next.
-struct Draft {
-    id: RunId,
-    requests: BTreeMap<u64, Request>,
+pub(super) struct Draft {
+    pub(super) id: RunId,
+    pub(super) account: AccountName,
+    pub(super) requests: BTreeMap<u64, Request>,
     users: BTreeMap<u64, u8>,
 }
 
@@ -44,12 +45,12 @@ pub struct Player<'w, W> {
     pub(super) model: Side,
     runs: Vec<Draft>,
     /// Stewardships granted, by the run they are of.
-    stewards: Vec<RunId>,
+    pub(super) stewards: Vec<RunId>,
     /// Leases that have been granted and neither finished nor lost with their client.
     live: Vec<usize>,
     /// What was done so far, for people.
     told: String,
-    reached: Reached,
+    pub(super) reached: Reached,
 }
 
 /// How often scripts came to what they are to come to: a comparison of stores that do nothing would prove nothing.
@@ -66,7 +67,7 @@ impl Reached {
     }
 }
 
-pub(super) fn accounts() -> [AccountName; 2] {
+fn accounts() -> [AccountName; 2] {
     ["main".parse().unwrap(), "branch".parse().unwrap()]
 }
 
@@ -78,7 +79,7 @@ pub(super) fn tenths(count: impl Into<u64>) -> Duration {
     Duration::from_millis(count.into() * 100)
 }
 
-fn worker(client: u8) -> WorkerId {
+pub(super) fn worker(client: u8) -> WorkerId {
     WorkerId::new(&format!("w{}", usize::from(client) % CLIENTS))
 }
 
@@ -154,7 +155,7 @@ impl<'w, W: World> Player<'w, W> {
             return Err(format!("{}  the store answers otherwise:\n      {}\n", self.told, tidy(&answer)));
         }
         self.reached.count("refusals", u64::from(answer.starts_with("refused")));
-        self.reached.count_deed(call, &answer);
+        self.count_operating(call, &answer);
         self.live.extend(before.0..self.store.leases.len());
         let new = self.store.stewards[before.1..].iter().map(|steward| steward.run.clone());
         self.stewards.extend(new);
@@ -179,8 +180,12 @@ impl<'w, W: World> Player<'w, W> {
             .map_or(Ok(()), |difference| Err(format!("{}  then they differ in {difference}\n", self.told)))
     }
 
-    fn run(&self, number: u8) -> Option<&Draft> {
+    pub(super) fn run(&self, number: u8) -> Option<&Draft> {
         (!self.runs.is_empty()).then(|| &self.runs[usize::from(number) % self.runs.len()])
+    }
+
+    pub(super) fn draft(&self, run: &RunId) -> &Draft {
+        self.runs.iter().find(|draft| draft.id == *run).unwrap()
     }
 
     pub(super) fn id(&self, number: u8) -> Option<RunId> {
@@ -213,11 +218,11 @@ impl<'w, W: World> Player<'w, W> {
             Op::Submit { branch, priority, key, wishes } => {
                 return self.submit(branch, priority, key, &wishes);
             }
-            Op::Queue { branch, priority, wishes, found, held } => {
-                let mut calls = self.queue(branch, priority, &wishes, &found);
-                // Without the admission and what follows.
-                calls.truncate(calls.len() - if held { 2 } else { 0 });
-                return calls;
+            Op::Queue { branch, priority, wishes, found } => {
+                return self.queue(branch, priority, &wishes, &found);
+            }
+            Op::Plan { branch, priority, wishes, found } => {
+                return self.resolved(branch, priority, &wishes, &found);
             }
             Op::TakeSteward { run, client, tenths: ttl } => {
                 self.id(run).map(|run| Call::TakeSteward(run, worker(client), tenths(ttl)))
@@ -259,7 +264,19 @@ impl<'w, W: World> Player<'w, W> {
             Op::Pause { run } => self.id(run).map(Call::Pause),
             Op::Resume { run } => self.id(run).map(Call::Resume),
             Op::Cancel { run, limit } => self.id(run).map(|run| Call::Cancel(run, limit.into())),
-            Op::Do(deed) => return self.deed(deed).await.unwrap_or_default(),
+            op @ (Op::End { .. }
+            | Op::Note { .. }
+            | Op::Confirm { .. }
+            | Op::GoOn { .. }
+            | Op::Reserve { .. }
+            | Op::Unreserve { .. }
+            | Op::Reopen { .. }
+            | Op::Retry { .. }
+            | Op::Prune { .. }
+            | Op::Protect { .. }
+            | Op::Unprotect { .. }
+            | Op::Tell { .. }
+            | Op::SealAudit { .. }) => return self.operating(op).await,
             Op::SetPriority { run, priority } => self.id(run).map(|run| Call::SetPriority(run, priority)),
             Op::Hold { branch, tenths: ends } => {
                 let until = ends.map(|ends| now.after(tenths(ends)));
@@ -282,10 +299,15 @@ impl<'w, W: World> Player<'w, W> {
         let (high, low) = (self.runs.len() / letters.len(), self.runs.len() % letters.len());
         let id = format!("20261120-aaaa{}{}", char::from(letters[high]), char::from(letters[low]));
         let id: RunId = id.parse().unwrap();
-        self.runs.push(Draft { id: id.clone(), requests: BTreeMap::new(), users: BTreeMap::new() });
+        self.runs.push(Draft {
+            id: id.clone(),
+            account: account(branch),
+            requests: BTreeMap::new(),
+            users: BTreeMap::new(),
+        });
         Call::OpenRun(NewRun {
-            // Every other run is a plan.
-            terms: Terms { plan: self.runs.len().is_multiple_of(2), ..Terms::default() },
+            // Every third one is a plan.
+            terms: Terms { plan: low % 3 == 1, ..Terms::default() },
             id,
             account: account(branch),
             priority,
@@ -329,7 +351,7 @@ impl<'w, W: World> Player<'w, W> {
         }
         let idempotency = Idempotency {
             key: key.map_or_else(|| format!("key of {}", draft.id), |key| format!("key {key}")),
-            digest: if digest { "digest".into() } else { "another digest".into() },
+            digest: format!("{} of {}", if digest { "digest" } else { "another digest" }, draft.account),
             again_after_end: again,
         };
         let total = draft.requests.len() as u64 + u64::from(miscount);
@@ -345,6 +367,13 @@ impl<'w, W: World> Player<'w, W> {
     }
 
     fn queue(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
+        let mut calls = self.resolved(branch, priority, wishes, found);
+        let id = self.runs.last().unwrap().id.clone();
+        calls.extend([Call::Admit(id.clone()), Call::Promote(id, 500)]);
+        calls
+    }
+
+    fn resolved(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
         let mut calls = self.submit(branch, priority, None, wishes);
         let draft = self.runs.last().unwrap();
         let (id, steward) = (draft.id.clone(), self.stewards.len());
@@ -352,32 +381,17 @@ impl<'w, W: World> Player<'w, W> {
         let places: Vec<_> = draft.requests.keys().copied().zip(found).collect();
         calls.push(Call::TakeSteward(id.clone(), worker(0), tenths(50_u8)));
         calls.push(Call::Resolve(steward, self.resolutions(&id, places)));
-        calls.extend([Call::FinishResolving(steward), Call::Admit(id.clone()), Call::Promote(id, 500)]);
+        calls.push(Call::FinishResolving(steward));
         calls
     }
 
-    /// Resolves a run, from its stewardship on, and puts it into the queue.
-    pub(super) fn go_on(&self, id: RunId) -> Vec<Call> {
-        let steward = self.stewards.len();
-        let draft = self.runs.iter().find(|draft| draft.id == id).unwrap();
-        let places = draft.requests.keys().map(|seq| (*seq, Found::User));
-        let resolved = self.resolutions(&id, places);
-        vec![
-            Call::TakeSteward(id.clone(), worker(0), tenths(50_u8)),
-            Call::Resolve(steward, resolved),
-            Call::FinishResolving(steward),
-            Call::Admit(id.clone()),
-            Call::Promote(id, 500),
-        ]
-    }
-
     /// What is found of the requests at these places. No two of a run are jobs on one user: the steward's duty.
-    fn resolutions(
+    pub(super) fn resolutions(
         &self,
         run: &RunId,
         places: impl IntoIterator<Item = (u64, Found)>,
     ) -> Vec<(u64, Resolution)> {
-        let draft = self.runs.iter().find(|draft| draft.id == *run).unwrap();
+        let draft = self.draft(run);
         let of = |seq: u64, found| {
             let Some(user) = draft.users.get(&seq).copied() else {
                 // There is no such request.

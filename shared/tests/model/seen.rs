@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use usher_shared::{
-    AccountName, Attempt, OutcomeRow, Protections, RunId, RunPhase, RunStatus,
+    AccountName, Attempt, Outcome, OutcomeRow, Protection, RunId, RunPhase, RunStatus,
     audit::{AuditEntry, AuditHead},
     plan::Planned,
     store::Store,
@@ -14,13 +14,14 @@ use usher_shared::{
 struct SeenRun {
     status: RunStatus,
     alone: Option<RunStatus>,
-    planned: Vec<Planned>,
     outcomes: Vec<OutcomeRow>,
     /// In which order a cancel that goes in chunks comes to the jobs is the store's choice: while it is under way, how many
     /// it has ended is all that is compared.
     cancelled_so_far: usize,
     attempts: BTreeMap<u64, Vec<Attempt>>,
     duplicates: Vec<(u64, String, u64)>,
+    /// Until it is admitted or being ended.
+    planned: Vec<Planned>,
 }
 
 /// Everything that can be seen.
@@ -28,9 +29,8 @@ struct SeenRun {
 pub struct Seen {
     runs: Vec<(RunId, SeenRun)>,
     unfinished: Vec<Vec<RunStatus>>,
-    protected: Vec<Protections>,
-    audit: Vec<AuditEntry>,
-    audit_head: Option<AuditHead>,
+    protections: Vec<(u64, Vec<Protection>)>,
+    audit: (Vec<AuditEntry>, Option<AuditHead>),
 }
 
 /// More than a script makes.
@@ -45,9 +45,9 @@ impl Seen {
             let id = status.run.id.clone();
             let mut outcomes = store.outcomes(&id, 0, MANY).await.map_err(failed)?;
             let mut cancelled_so_far = 0;
-            if let (Some(ending), false) = (&status.notes.ending, status.phase.is_over()) {
+            if status.cancelled && !status.phase.is_over() {
                 let before = outcomes.len();
-                outcomes.retain(|row| row.outcome != ending.outcome);
+                outcomes.retain(|row| !matches!(row.outcome, Outcome::Cancelled | Outcome::Expired));
                 cancelled_so_far = before - outcomes.len();
             }
             let mut attempts = BTreeMap::new();
@@ -60,27 +60,26 @@ impl Seen {
             } else {
                 Vec::new()
             };
-            let mut planned = Vec::new();
-            if matches!(status.phase, RunPhase::Sealed | RunPhase::Resolved) && !status.cancelled {
-                planned = store.planned(&id, 0, MANY).await.map_err(failed)?;
-                // Of those that have it, what is told may be how they ended.
-                planned.retain(|row| outcomes.iter().all(|ended| ended.seq != row.seq));
-            }
+            let waits = matches!(status.phase, RunPhase::Sealed | RunPhase::Resolved) && !status.cancelled;
+            let planned = if waits { store.planned(&id, 0, MANY).await.map_err(failed)? } else { Vec::new() };
             let alone = store.run(&id).await.map_err(failed)?;
             assert!(status.counters.add_up(), "the counters of {id} don't add up: {:?}", status.counters);
             runs.push((
                 id,
-                SeenRun { status, alone, planned, outcomes, cancelled_so_far, attempts, duplicates },
+                SeenRun { status, alone, outcomes, cancelled_so_far, attempts, duplicates, planned },
             ));
         }
-        let (mut unfinished, mut protected) = (Vec::new(), Vec::new());
+        let mut unfinished = Vec::new();
         for account in accounts {
             unfinished.push(store.unfinished(account).await.map_err(failed)?);
-            protected.push(store.protections(account).await.map_err(failed)?);
         }
-        let audit = store.audit(1, MANY).await.map_err(failed)?;
-        let audit_head = store.audit_head().await.map_err(failed)?;
-        Ok(Self { runs, unfinished, protected, audit, audit_head })
+        let mut protections = Vec::new();
+        for account in accounts {
+            let all = store.protections(account).await.map_err(failed)?;
+            protections.push((all.version, all.list));
+        }
+        let audit = (store.audit(0, MANY).await.map_err(failed)?, store.audit_head().await.map_err(failed)?);
+        Ok(Self { runs, unfinished, protections, audit })
     }
 
     /// What the store shows otherwise than the model, as a text.
@@ -100,28 +99,27 @@ impl Seen {
                 two(&what("effort"), &status.effort, &expected.effort),
                 two(&what("status"), status, expected),
                 two(&what("status asked for alone"), &one.alone, &other.alone),
-                two(&what("plan"), &one.planned, &other.planned),
                 two(&what("outcomes"), &one.outcomes, &other.outcomes),
                 two(&what("attempts"), &one.attempts, &other.attempts),
                 two(&what("duplicates"), &one.duplicates, &other.duplicates),
+                two(&what("plan"), &one.planned, &other.planned),
                 two(&what("cancelled so far"), &one.cancelled_so_far, &other.cancelled_so_far),
             ];
             if let Some(part) = parts.into_iter().find(|part| !part.is_empty()) {
                 return Some(part);
             }
         }
+        let lists = two("protected users", &store.protections, &model.protections);
+        let audits = two("audit", &store.audit, &model.audit);
+        if let Some(part) = [lists, audits].into_iter().find(|part| !part.is_empty()) {
+            return Some(part);
+        }
         let order = |seen: &Self| {
             let ids = |list: &Vec<RunStatus>| list.iter().map(|status| status.run.id.clone()).collect();
             seen.unfinished.iter().map(ids).collect::<Vec<Vec<RunId>>>()
         };
-        let parts = [
-            two("order of the unfinished", &order(store), &order(model)),
-            two("unfinished", &store.unfinished, &model.unfinished),
-            two("protected users", &store.protected, &model.protected),
-            two("audit", &store.audit, &model.audit),
-            two("head of the audit", &store.audit_head, &model.audit_head),
-        ];
-        parts.into_iter().find(|part| !part.is_empty())
+        let listed = two("order of the unfinished", &order(store), &order(model));
+        Some(if listed.is_empty() { two("unfinished", &store.unfinished, &model.unfinished) } else { listed })
     }
 }
 

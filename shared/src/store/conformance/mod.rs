@@ -39,6 +39,7 @@ pub mod pulses;
 pub mod quotas;
 pub mod reopening;
 pub mod resolving;
+pub mod resolving_again;
 mod samples;
 pub mod seeing;
 pub mod sharing;

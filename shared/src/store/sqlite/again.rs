@@ -85,9 +85,8 @@ pub(super) fn resolve(
 ) -> StepResult<()> {
     let Some(job) = Known::find(step, run, seq)? else { return Ok(()) };
     match resolution {
-        Resolution::Duplicate { .. } => {
-            Err(run.refuse("its users are known apart, so none of them is a duplicate").into())
-        }
+        // Refused before any of them was looked at.
+        Resolution::Duplicate { .. } => Ok(()),
         Resolution::Change(user) => {
             let user = job.renewed(user);
             job.claim(step, run, &user)?;

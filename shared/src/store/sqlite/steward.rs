@@ -83,6 +83,10 @@ pub(super) fn resolve(
     resolved: &[(u64, Resolution)],
 ) -> StepResult<()> {
     let run = held(step, steward)?;
+    let duplicates = resolved.iter().any(|(_, found)| matches!(found, Resolution::Duplicate { .. }));
+    if run.phase != RunPhase::Sealed && duplicates {
+        return Err(run.refuse("its users are known apart, so none of them is a duplicate").into());
+    }
     let mut moves = Moves::default();
     for (seq, resolution) in resolved {
         if run.phase == RunPhase::Sealed {
@@ -136,7 +140,7 @@ fn resolve_one(
     step.conn
         .prepare_cached(
             "UPDATE jobs SET state = ?2, resolution = ?3, resolved = ?4, user_key = ?5, resolved_at = ?6, outcome = ?7,
-                 code = ?8, message = ?9
+                 code = ?8, message = ?9, again = ?10
              WHERE place = ?1",
         )?
         .execute(params![
@@ -148,7 +152,8 @@ fn resolve_one(
             step.now.as_millis(),
             outcome,
             code,
-            message
+            message,
+            run.reopened
         ])?;
     if before.is_none() {
         moves.resolved(run.key);
