@@ -54,7 +54,7 @@ impl Provider for Noop {
     fn label(&self, call: Call) -> Label {
         match call {
             Call::Apply(_) => Label("light"),
-            Call::LookUp | Call::List => Label("medium"),
+            Call::LookUp | Call::List | Call::GiveBack(_) => Label("medium"),
         }
     }
 
@@ -100,7 +100,7 @@ impl Provider for Noop {
     }
 
     async fn access(&self) -> Result<Access, Reply> {
-        Ok(Access { granted: vec![], missing: std::collections::BTreeMap::new() })
+        Ok(Access { granted: vec![], missing: Default::default(), missing_to_restore: Default::default() })
     }
 }
 
@@ -108,7 +108,12 @@ impl Provider for Noop {
 pub async fn lease_to_finish(store: SharedStore, limiter: LimiterFactory, jobs: usize) -> Result<f64> {
     let provider = Arc::new(Noop { users: jobs, first_call: OnceLock::new() });
     let run = submit_here(&store, (0..jobs).map(name).collect(), Priority::Normal).await?;
-    let account = AccountSetup { name: "zoom-main".parse()?, provider: provider.clone(), protected: vec![] };
+    let account = AccountSetup {
+        name: "zoom-main".parse()?,
+        provider: provider.clone(),
+        protected: vec![],
+        rules: Default::default(),
+    };
     let config = EngineConfig {
         limiter,
         ..EngineConfig::new(Arc::clone(&store), vec![account], WorkerId::new("bench:1"))

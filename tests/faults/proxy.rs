@@ -38,6 +38,13 @@ pub enum Line {
     Gone,
 }
 
+/// How the line is now, and how often it was cut: a cut that was over before a connection came to look resets it all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    line: Line,
+    cuts: u64,
+}
+
 /// A direction over the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -59,7 +66,7 @@ impl Direction {
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
-    line: watch::Sender<Line>,
+    state: watch::Sender<State>,
     upstream: Arc<Mutex<SocketAddr>>,
     accepted: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
@@ -71,11 +78,11 @@ impl Proxy {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let addr = listener.local_addr().unwrap();
-        let (line, lines) = watch::channel(Line::Open);
+        let (state, states) = watch::channel(State { line: Line::Open, cuts: 0 });
         let (upstream, accepted) = (Arc::new(Mutex::new(upstream)), Arc::new(AtomicU64::new(0)));
         let (to, count) = (Arc::clone(&upstream), Arc::clone(&accepted));
-        let thread = std::thread::spawn(move || runtime.block_on(accept(listener, lines, to, count)));
-        Self { addr, line, upstream, accepted, thread: Some(thread) }
+        let thread = std::thread::spawn(move || runtime.block_on(accept(listener, states, to, count)));
+        Self { addr, state, upstream, accepted, thread: Some(thread) }
     }
 
     /// Where it listens.
@@ -85,7 +92,10 @@ impl Proxy {
 
     /// From now on the line is like this.
     pub fn set(&self, line: Line) {
-        self.line.send_replace(line);
+        self.state.send_modify(|state| {
+            state.line = line;
+            state.cuts += u64::from(line == Line::Cut);
+        });
     }
 
     /// New connections lead here from now on; those that are open stay where they are.
@@ -101,7 +111,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.line.send_replace(Line::Gone);
+        self.set(Line::Gone);
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -110,12 +120,12 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    mut line: watch::Receiver<Line>,
+    mut state: watch::Receiver<State>,
     upstream: Arc<Mutex<SocketAddr>>,
     accepted: Arc<AtomicU64>,
 ) {
-    let lines = line.clone();
-    let gone = async move { line.wait_for(|line| *line == Line::Gone).await.map(drop) };
+    let states = state.clone();
+    let gone = async move { state.wait_for(|state| state.line == Line::Gone).await.map(drop) };
     let mut gone = std::pin::pin!(gone);
     loop {
         let client = tokio::select! {
@@ -124,8 +134,10 @@ async fn accept(
         };
         if let Ok((client, _)) = client {
             accepted.fetch_add(1, Ordering::SeqCst);
+            // Before it is asked where it leads: whoever leads it elsewhere and then cuts it means this one, too.
+            let cuts = states.borrow().cuts;
             let to = *upstream.lock().unwrap_or_else(PoisonError::into_inner);
-            tokio::spawn(carry(client, to, lines.clone()));
+            tokio::spawn(carry(client, to, states.clone(), cuts));
         }
     }
 }
@@ -140,30 +152,32 @@ enum End {
     Reset,
 }
 
-async fn carry(mut client: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line>) {
-    let now = *line.borrow_and_update();
-    if matches!(now, Line::Cut | Line::Gone) {
+/// `cuts`: how often the line had been cut when the connection came.
+async fn carry(mut client: TcpStream, to: SocketAddr, state: watch::Receiver<State>, cuts: u64) {
+    let is_cut = move |state: &State| state.cuts != cuts || matches!(state.line, Line::Cut | Line::Gone);
+    let now = *state.borrow();
+    if is_cut(&now) {
         return drop(client.set_zero_linger());
     }
     drop(client.set_nodelay(true));
     let mut server = None;
     // Whoever is silent in both directions has nobody behind.
-    if now != Line::Silent(Direction::Both) {
+    if now.line != Line::Silent(Direction::Both) {
         match TcpStream::connect(to).await {
             Ok(stream) => server = Some(stream),
             Err(_) => return drop(client.set_zero_linger()),
         }
     }
-    let mut cut = line.clone();
+    let mut cut = state.clone();
     let cut = async move {
         // A sender that is gone is a proxy that is.
-        drop(cut.wait_for(|line| matches!(line, Line::Cut | Line::Gone)).await);
+        drop(cut.wait_for(is_cut).await);
         End::Reset
     };
     let end = match &mut server {
         Some(server) => {
             drop(server.set_nodelay(true));
-            tokio::select! { end = exchange(&mut client, server, &line) => end, end = cut => end }
+            tokio::select! { end = exchange(&mut client, server, &state) => end, end = cut => end }
         }
         None => tokio::select! { end = swallow(&mut client) => end, end = cut => end },
     };
@@ -180,25 +194,25 @@ async fn swallow(client: &mut TcpStream) -> End {
     End::Closed
 }
 
-async fn exchange(client: &mut TcpStream, server: &mut TcpStream, line: &watch::Receiver<Line>) -> End {
+async fn exchange(client: &mut TcpStream, server: &mut TcpStream, state: &watch::Receiver<State>) -> End {
     let (client_reads, client_writes) = client.split();
     let (server_reads, server_writes) = server.split();
     let (to_server, for_server) = mpsc::unbounded_channel();
     let (to_client, for_client) = mpsc::unbounded_channel();
     let silenced = AtomicBool::new(false);
-    let requests = Reader { line, direction: Direction::Requests, silenced: &silenced };
-    let replies = Reader { line, direction: Direction::Replies, silenced: &silenced };
+    let requests = Reader { state, direction: Direction::Requests, silenced: &silenced };
+    let replies = Reader { state, direction: Direction::Replies, silenced: &silenced };
     tokio::select! {
         end = requests.read(client_reads, to_server) => end,
         end = replies.read(server_reads, to_client) => end,
-        end = write(client_writes, for_client, line) => end,
-        end = write(server_writes, for_server, line) => end,
+        end = write(client_writes, for_client, state) => end,
+        end = write(server_writes, for_server, state) => end,
     }
 }
 
 /// Takes in what comes from one side.
 struct Reader<'a> {
-    line: &'a watch::Receiver<Line>,
+    state: &'a watch::Receiver<State>,
     direction: Direction,
     silenced: &'a AtomicBool,
 }
@@ -217,7 +231,7 @@ impl Reader<'_> {
                 Err(_) => return End::Reset,
             };
             let mut due = Instant::now();
-            match *self.line.borrow() {
+            match self.state.borrow().line {
                 Line::Silent(direction) if direction.has(self.direction) => {
                     self.silenced.store(true, Ordering::SeqCst);
                     continue;
@@ -238,7 +252,7 @@ impl Reader<'_> {
 async fn write(
     mut to: impl AsyncWrite + Unpin,
     mut pieces: mpsc::UnboundedReceiver<Piece>,
-    line: &watch::Receiver<Line>,
+    state: &watch::Receiver<State>,
 ) -> End {
     const TICK: Duration = Duration::from_millis(50);
     while let Some((due, piece)) = pieces.recv().await {
@@ -246,7 +260,7 @@ async fn write(
         let mut left = &piece[..];
         while !left.is_empty() {
             let mut now = left.len();
-            if let Line::Slow(bytes_a_second) = *line.borrow() {
+            if let Line::Slow(bytes_a_second) = state.borrow().line {
                 now = now.min(usize::try_from(bytes_a_second / 20).unwrap_or(now).max(1));
             }
             let (first, rest) = left.split_at(now);
@@ -254,7 +268,7 @@ async fn write(
                 return End::Reset;
             }
             left = rest;
-            if matches!(*line.borrow(), Line::Slow(_)) {
+            if matches!(state.borrow().line, Line::Slow(_)) {
                 sleep(TICK).await;
             }
         }

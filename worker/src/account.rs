@@ -1,6 +1,7 @@
 //! One account as a worker carries its work out: its provider, its limiter, its health, and what holds it back.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -12,12 +13,17 @@ use std::{
 use rand::rngs::StdRng;
 use tokio::sync::{Notify, RwLock, watch};
 use usher_shared::{
-    AccountName, Clock, RunId, RunStatus, Timestamp, WorkerId, config::WorkerConfig, store::SharedStore,
+    AccountName, Clock, RunId, RunStatus, Timestamp, WorkerId,
+    config::{ProtectedPattern, WorkerConfig},
+    store::{SharedStore, StoreError},
 };
 
 use crate::{
+    admit::Rules,
+    agreement,
     backend::Slots,
     boot_clock::BootClock,
+    deadline::Deadlines,
     health::{Finding, Health, Seen},
     holds::Holds,
     limiter::Limiter,
@@ -43,7 +49,10 @@ pub(crate) enum Stop {
 pub(crate) struct Account {
     pub name: AccountName,
     pub provider: Arc<dyn Provider>,
-    pub policy: Policy,
+    /// What guards it.
+    pub rules: Rules,
+    /// The same and more, as digests: what every worker of the account has to have alike.
+    pub agreed: String,
     pub store: SharedStore,
     pub limiter: Arc<dyn Limiter>,
     pub worker: WorkerId,
@@ -51,6 +60,7 @@ pub(crate) struct Account {
     pub only_run: Option<RunId>,
     pub boot: Arc<dyn BootClock>,
     pub clock: Arc<dyn Clock>,
+    pub deadlines: Deadlines,
     pub slots: Arc<Slots>,
     /// Read by whoever has jobs in flight, in all accounts of the process; written by a job that must run alone.
     pub company: Arc<RwLock<()>>,
@@ -63,6 +73,11 @@ pub(crate) struct Account {
     pub nudge: Notify,
     /// Wakes the feeder.
     pub feed: Notify,
+    policy: Mutex<Arc<Policy>>,
+    /// Users who could sign in when a listing told last.
+    active_users: Mutex<Option<u64>>,
+    /// When the last attempt ended that this worker recorded of a run.
+    recorded: Mutex<HashMap<RunId, Timestamp>>,
     health: Mutex<Health>,
     random: Mutex<StdRng>,
     store_time: StoreTime,
@@ -78,7 +93,8 @@ impl fmt::Debug for Account {
 pub(crate) struct AccountParts {
     pub name: AccountName,
     pub provider: Arc<dyn Provider>,
-    pub policy: Policy,
+    pub protected: Vec<ProtectedPattern>,
+    pub rules: Rules,
     pub store: SharedStore,
     pub limiter: Arc<dyn Limiter>,
     pub worker: WorkerId,
@@ -100,12 +116,17 @@ impl Account {
             runs: watch::Sender::default(),
             nudge: Notify::new(),
             feed: Notify::new(),
+            deadlines: Deadlines::default(),
+            agreed: agreement::policy(&parts.name, &parts.provider.rates(), &parts.protected, &parts.rules),
+            policy: Mutex::new(Arc::new(Policy { protected: parts.protected, ..Policy::default() })),
+            rules: parts.rules,
+            active_users: Mutex::default(),
+            recorded: Mutex::default(),
             health: Mutex::default(),
             random: Mutex::new(parts.random),
             store_time: StoreTime::default(),
             name: parts.name,
             provider: parts.provider,
-            policy: parts.policy,
             store: parts.store,
             limiter: parts.limiter,
             worker: parts.worker,
@@ -135,6 +156,54 @@ impl Account {
         let (store, here) = (self.now(), self.clock.now());
         let apart = store.since(here).max(here.since(store));
         if apart < SAME_CLOCK { local } else { store.after(local.since(here)) }
+    }
+
+    /// Who is never changed, as far as is known.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&locked(&self.policy))
+    }
+
+    /// Reads the list of protected users in the store, where it is another than the one known.
+    pub async fn learn_protections(&self, version: u64) -> Result<(), StoreError> {
+        if self.policy().listed.version == version { Ok(()) } else { self.read_protections().await }
+    }
+
+    /// Reads that list, whichever it is.
+    pub async fn read_protections(&self) -> Result<(), StoreError> {
+        let listed = self.store.protections(&self.name).await?;
+        let mut policy = locked(&self.policy);
+        if policy.listed != listed {
+            tracing::info!(
+                account = %self.name, version = listed.version, entries = listed.list.len(),
+                "the list of protected users has changed"
+            );
+            *policy = Arc::new(Policy { listed, ..(**policy).clone() });
+        }
+        Ok(())
+    }
+
+    pub fn active_users(&self) -> Option<u64> {
+        *locked(&self.active_users)
+    }
+
+    /// A listing told how many users can sign in.
+    pub fn learn_active_users(&self, count: Option<u64>) {
+        if count.is_some() {
+            *locked(&self.active_users) = count;
+        }
+    }
+
+    /// The ledger has an attempt at a job of this run that ended then.
+    pub fn recorded(&self, run: &RunId, ended_at: Timestamp) {
+        let mut recorded = locked(&self.recorded);
+        let last = recorded.entry(run.clone()).or_insert(ended_at);
+        *last = ended_at.max(*last);
+    }
+
+    /// Whether the last attempt at a run that is over was recorded here. Forgets it.
+    pub fn recorded_last(&self, run: &RunStatus) -> bool {
+        let ours = locked(&self.recorded).remove(&run.run.id);
+        ours.is_some() && ours == run.effort.last_attempt_at
     }
 
     pub fn lease_ttl(&self) -> Duration {

@@ -16,12 +16,17 @@ use usher_shared::{
 use crate::{
     account::{Account, AccountParts, Stop},
     account_worker::work,
+    admit::Rules,
+    audit::{AuditSealing, seal_until},
     boot_clock::{BootClock, SystemBootClock},
     limiter::LimiterFactory,
     provider::SharedProvider,
-    resolve::Policy,
+    retention::prune_until_stopped,
     view::AccountView,
 };
+
+/// How long a stopping worker waits for the last seals.
+const LAST_SEAL: Duration = Duration::from_secs(5);
 
 /// One account to be worked.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub struct AccountSetup {
     pub provider: SharedProvider,
     /// Who is never changed, beside the vendor's own admins.
     pub protected: Vec<ProtectedPattern>,
+    /// How many users may be touched, and who has to approve that.
+    pub rules: Rules,
 }
 
 /// What an [`Engine`] is started with.
@@ -47,6 +54,10 @@ pub struct EngineConfig {
     pub worker: WorkerId,
     /// How work is carried out.
     pub config: WorkerConfig,
+    /// What the audit is sealed with; without it, what is told stays unsealed until another worker comes by that has the key.
+    pub audit: Option<AuditSealing>,
+    /// Days that a run is kept after its end; without it, for ever.
+    pub keep: Option<u32>,
     /// Work this run alone.
     pub only_run: Option<RunId>,
     /// The wall clock.
@@ -67,6 +78,8 @@ impl EngineConfig {
             limiter: LimiterFactory::Embedded,
             worker,
             config: WorkerConfig::default(),
+            audit: None,
+            keep: None,
             only_run: None,
             clock: Arc::new(SystemClock),
             boot_clock: Arc::new(SystemBootClock::new()),
@@ -128,6 +141,9 @@ pub struct Engine {
     accounts: Vec<Arc<Account>>,
     views: Vec<watch::Receiver<AccountView>>,
     tasks: JoinSet<()>,
+    /// Those who look after the store; the last things told are sealed once the accounts' work has ended.
+    keepers: JoinSet<()>,
+    sealing: watch::Sender<bool>,
     stop: watch::Sender<Stop>,
     drain: Duration,
     store: SharedStore,
@@ -161,19 +177,30 @@ impl Engine {
             accounts: vec![],
             views: vec![],
             tasks: JoinSet::new(),
+            keepers: JoinSet::new(),
+            sealing: watch::Sender::default(),
             stop,
             drain: Duration::from_secs_f64(config.config.drain_seconds.clamp(0.0, 86_400.0)),
             store: Arc::clone(&config.store),
             only_run: config.only_run.clone(),
             _seat: seat,
         };
+        if let Some(sealing) = config.audit {
+            let end = engine.sealing.subscribe();
+            engine.keepers.spawn(seal_until(Arc::clone(&config.store), sealing, end));
+        }
+        if let Some(days) = config.keep {
+            let (store, worker) = (Arc::clone(&config.store), config.worker.clone());
+            engine.keepers.spawn(prune_until_stopped(store, worker, days, stopping.clone()));
+        }
         for (place, setup) in accounts.into_iter().enumerate() {
             let limiter = config.limiter.make(&setup.name, &setup.provider.rates(), &config.store);
             let account = Arc::new(Account::new(AccountParts {
                 limiter,
                 name: setup.name,
                 provider: setup.provider,
-                policy: Policy { protected: setup.protected },
+                protected: setup.protected,
+                rules: setup.rules,
                 store: Arc::clone(&config.store),
                 worker: config.worker.clone(),
                 config: config.config.clone(),
@@ -249,7 +276,15 @@ impl Engine {
     pub async fn shutdown(mut self) -> Drained {
         self.stop();
         let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.drain, drained).await.is_ok() {
+        let drained = tokio::time::timeout(self.drain, drained).await;
+        self.sealing.send_replace(true);
+        let kept = async { while self.keepers.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_SEAL, kept).await.is_err() {
+            tracing::warn!(
+                "the audit's last entries could not be sealed in time; the next worker seals them"
+            );
+        }
+        if drained.is_ok() {
             return Drained::Clean;
         }
         let left = self.accounts.iter().map(|account| account.slots.taken()).sum();
@@ -260,6 +295,7 @@ impl Engine {
 
     /// Stops at once, in the middle of calls; the leases that are held lapse.
     pub async fn abort(mut self) {
+        self.keepers.shutdown().await;
         self.tasks.shutdown().await;
     }
 

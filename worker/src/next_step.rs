@@ -1,21 +1,23 @@
 //! What a run needs next from the worker that looks after its account: pure.
 
-use usher_shared::{RunPhase, RunStatus, Timestamp};
-
-use crate::admit::{Admission, admission};
+use usher_shared::{HeldReason, RunPhase, RunStatus, Timestamp};
 
 /// What a run needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextStep {
+    /// Its time has not come: noted, so that people see it.
+    Schedule,
     /// Its users are to be resolved.
     Resolve,
     /// It stood still: its users are to be resolved again.
     ResolveAgain,
-    /// It may begin: from here on its number counts.
+    /// It is resolved: whether it may begin is to be decided.
     Admit,
     /// More of its jobs go into the queue.
     Promote,
-    /// Jobs of a cancelled run that no worker holds end as cancelled.
+    /// Its deadline has come: what is not done ends.
+    Expire,
+    /// Jobs that no worker holds of a run that is being ended get their outcome.
     Sweep,
     /// Nothing from here: it is worked, held, paused, or over.
     Nothing,
@@ -31,24 +33,41 @@ pub fn next_step(run: &RunStatus, now: Timestamp) -> NextStep {
         let swept = run.counters.pending == 0 && run.counters.queued == 0 && run.counters.leased > 0;
         return if swept { NextStep::Nothing } else { NextStep::Sweep };
     }
+    let terms = &run.run.terms;
+    if terms.deadline.is_some_and(|deadline| deadline <= now) {
+        return NextStep::Expire;
+    }
     if run.paused {
         return NextStep::Nothing;
     }
-    if run.stood_still(now).is_some() {
-        let free = run.hold.is_none() && run.counters.leased == 0;
-        return if free { NextStep::ResolveAgain } else { NextStep::Nothing };
-    }
     match run.phase {
+        // A plan is looked at now, and applied then.
+        RunPhase::Sealed if !terms.plan && terms.not_before.is_some_and(|at| at > now) => {
+            let noted = run.notes.held.as_ref().is_some_and(|held| held.reason == HeldReason::NotBefore);
+            if noted { NextStep::Nothing } else { NextStep::Schedule }
+        }
         // A resolve makes vendor calls, which a hold forbids.
         RunPhase::Sealed if run.hold.is_some() => NextStep::Nothing,
         RunPhase::Sealed => NextStep::Resolve,
-        RunPhase::Resolved => match admission(run) {
-            Admission::Admit => NextStep::Admit,
-            Admission::Hold => NextStep::Nothing,
-        },
+        // Who waits for a person is not resolved again meanwhile: only once it may begin.
+        RunPhase::Resolved => NextStep::Admit,
+        RunPhase::Admitted if run.stood_still(now).is_some() => {
+            if may_resolve_again(run) {
+                NextStep::ResolveAgain
+            } else {
+                NextStep::Nothing
+            }
+        }
         RunPhase::Admitted if run.counters.pending > 0 => NextStep::Promote,
         RunPhase::Admitted | RunPhase::Open | RunPhase::Finished | RunPhase::Cancelled => NextStep::Nothing,
     }
+}
+
+/// Whether a run that stood still can be resolved again now: a hold forbids vendor calls of any kind, and what is in flight
+/// goes by what is known.
+#[must_use]
+pub fn may_resolve_again(run: &RunStatus) -> bool {
+    run.hold.is_none() && run.counters.leased == 0
 }
 
 /// Whether a run that stood still is left standing for now: one of its priority that comes `before` it is being worked. By
@@ -62,7 +81,7 @@ pub fn waits_its_turn(run: &RunStatus, before: &[RunStatus]) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use usher_shared::{Counters, Effort, Hold, HoldReason, NewRun, Priority, Timestamp};
+    use usher_shared::{Counters, Effort, Held, Hold, HoldReason, NewRun, Priority, Timestamp};
 
     use super::*;
 
@@ -107,7 +126,19 @@ mod tests {
 
     #[test]
     fn each_phase_has_its_next_step() {
-        use NextStep::{Admit, Nothing, Promote, Resolve, ResolveAgain, Sweep};
+        use NextStep::{Admit, Expire, Nothing, Promote, Resolve, ResolveAgain, Schedule, Sweep};
+        let by = |run: RunStatus, not_before: Option<i64>, deadline: Option<i64>| {
+            let mut run = run;
+            let at = |from_now| Timestamp::from_millis(NOW.as_millis() + from_now);
+            (run.run.terms.not_before, run.run.terms.deadline) = (not_before.map(at), deadline.map(at));
+            run
+        };
+        let noted = |run: RunStatus| {
+            let mut run = run;
+            let (reason, message) = (HeldReason::NotBefore, String::new());
+            run.notes.held = Some(Held { reason, message, since: NOW });
+            run
+        };
         let paused = |phase| RunStatus { paused: true, ..run(phase) };
         let cancelled = |phase| RunStatus { cancelled: true, ..run(phase) };
         let long_ago = Timestamp::from_millis(NOW.as_millis() - 3_600_001);
@@ -128,7 +159,19 @@ mod tests {
             (paused(RunPhase::Sealed), Nothing),
             (paused(RunPhase::Resolved), Nothing),
             (paused(RunPhase::Admitted), Nothing),
-            (still(RunPhase::Resolved), ResolveAgain),
+            (still(RunPhase::Resolved), Admit),
+            (by(run(RunPhase::Sealed), Some(1), None), Schedule),
+            (by(noted(run(RunPhase::Sealed)), Some(1), None), Nothing),
+            (by(noted(run(RunPhase::Sealed)), Some(0), None), Resolve),
+            (by(held(RunPhase::Sealed), Some(1), None), Schedule),
+            (by(paused(RunPhase::Sealed), Some(1), None), Nothing),
+            (by(run(RunPhase::Admitted), None, Some(1)), Promote),
+            (by(run(RunPhase::Admitted), None, Some(0)), Expire),
+            (by(run(RunPhase::Sealed), Some(5), Some(-5)), Expire),
+            (by(held(RunPhase::Resolved), None, Some(0)), Expire),
+            (by(paused(RunPhase::Admitted), None, Some(0)), Expire),
+            (by(cancelled(RunPhase::Admitted), None, Some(0)), Sweep),
+            (by(run(RunPhase::Finished), None, Some(0)), Nothing),
             (still(RunPhase::Admitted), ResolveAgain),
             (still(RunPhase::Sealed), Resolve),
             (still(RunPhase::Finished), Nothing),

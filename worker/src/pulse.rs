@@ -55,8 +55,8 @@ async fn publish(account: &Account, pulse: &Pulse) {
 /// What goes on in the account, as this worker sees it.
 pub(crate) fn pulse(account: &Account) -> Pulse {
     Pulse {
-        active_users: None,
-        policy: None,
+        active_users: account.active_users(),
+        policy: Some(account.agreed.clone()),
         account: account.name.clone(),
         worker: account.worker.clone(),
         at: account.now(),
@@ -106,7 +106,7 @@ fn is_worth_telling(pulse: &Pulse) -> bool {
 
 /// Whether there is a run to be worked, even where its jobs wait for their time: its watchers want to know that somebody
 /// is there. A run that a person has stopped needs nobody.
-fn has_work(account: &Account) -> bool {
+pub(crate) fn has_work(account: &Account) -> bool {
     account.runs.borrow().iter().any(|run| !run.phase.is_over() && (run.cancelled || !run.paused))
 }
 

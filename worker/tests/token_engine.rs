@@ -38,7 +38,7 @@ async fn a_run_of_four_workers_outlives_its_tokens_and_fails_nobody_for_them() {
     for number in 0..4 {
         let (name, store) = (format!("worker-{number}"), place.open().await);
         let provider = Arc::new(vendor.worker(&name, Some(store.clone())));
-        let setup = AccountSetup { name: account(), provider, protected: vec![] };
+        let setup = AccountSetup { name: account(), provider, protected: vec![], rules: Default::default() };
         let config = EngineConfig {
             limiter: LimiterFactory::Redis(Box::new(redis::Client::open(url.as_str()).unwrap())),
             clock: Arc::new(SystemClock),

@@ -387,7 +387,8 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
     requests.extend((0..300u64).zip(&plain[2..]).map(|(n, user)| request(n + 11, &user.email, OFF)));
     let (sealed, gate) = (SealedRun::of(requests).await, OpenGate::default());
     // By id in the file, by address in the rule: protection goes by the user.
-    let policy = Policy { protected: vec![ProtectedPattern::new(&plain[1].email).unwrap()] };
+    let policy =
+        Policy { protected: vec![ProtectedPattern::new(&plain[1].email).unwrap()], ..Policy::default() };
     let worker = WorkerId::new("test:1:a");
     let resolver = Resolver {
         store: &sealed.store,
@@ -396,6 +397,7 @@ async fn a_run_is_resolved_worked_and_verified_against_the_directory() {
         policy: &policy,
         worker: &worker,
         patience: Patience::default(),
+        count_active: false,
         stewardship: Duration::from_secs(60),
         progress: &|_| (),
     };

@@ -105,7 +105,10 @@ async fn resolve(
     provider: &dyn Provider,
     gate: &OpenGate,
 ) -> Result<Resolved, ResolveError> {
-    let policy = Policy { protected: vec![ProtectedPattern::new("*@service.corp.example").unwrap()] };
+    let policy = Policy {
+        protected: vec![ProtectedPattern::new("*@service.corp.example").unwrap()],
+        ..Policy::default()
+    };
     resolve_under(sealed, provider, gate, &policy).await
 }
 
@@ -129,6 +132,7 @@ async fn resolve_under(
         policy,
         worker: &worker,
         patience: Patience::default(),
+        count_active: false,
         stewardship: Duration::from_secs(30),
         progress: &progress,
     };

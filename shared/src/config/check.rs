@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use url::{Host, Url};
 
-use super::{AccountConfig, Config, ConfigError};
+use super::{AccountConfig, ApprovalConfig, Caps, Config, ConfigError, Role, Submitter, TokenConfig};
+use crate::AccountName;
 
 /// Refuses contradictions and values out of range.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -33,7 +34,17 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (None, Some(_)) => return Err(invalid(key, format!("it needs {cert} beside it"))),
         _ => {}
     }
+    if let Some(days) = config.retention.keep_days {
+        within("retention.keep_days", f64::from(days), 1.0..=36_500.0)?;
+    }
+    for (name, token) in &config.tokens {
+        check_token(name, token, config)?;
+    }
     for (name, account) in &config.accounts {
+        check_caps(name, account.caps())?;
+        if let Some(approval) = account.approval() {
+            check_approval(name, approval, account.caps(), config)?;
+        }
         match account {
             AccountConfig::Zoom(zoom) => {
                 let key = |field: &str| format!("accounts.{name}.{field}");
@@ -46,6 +57,96 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// A cap of 0 would refuse every run: whoever wants that takes the account out, or pauses.
+fn check_caps(account: &AccountName, caps: &Caps) -> Result<(), ConfigError> {
+    for (field, cap) in [("users_per_run", caps.users_per_run), ("users_per_day", caps.users_per_day)] {
+        if cap == Some(0) {
+            let problem =
+                "0 would refuse every run: write how many users are allowed, or leave it out for no cap";
+            return Err(invalid(format!("accounts.{account}.caps.{field}"), problem.into()));
+        }
+    }
+    match (caps.users_per_run, caps.users_per_day) {
+        (Some(run), Some(day)) if run > day => Err(invalid(
+            format!("accounts.{account}.caps.users_per_run"),
+            format!(
+                "{run} users in a run can't be more than users_per_day allows ({day}): lower it, or raise that"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Approval that nobody could give would hold every run for ever.
+fn check_approval(
+    account: &AccountName,
+    approval: &ApprovalConfig,
+    caps: &Caps,
+    config: &Config,
+) -> Result<(), ConfigError> {
+    let key = |field: &str| format!("accounts.{account}.approval{field}");
+    within(&key(".valid_hours"), approval.valid_hours, 0.1..=720.0)?;
+    if approval.required == super::ApprovalRequired::OverCap && caps.is_empty() {
+        let problem =
+            format!("\"over_cap\" needs a cap: set one in [accounts.{account}.caps], or write \"always\"");
+        return Err(invalid(key(".required"), problem));
+    }
+    let who_may = |roles: &[Role]| -> Vec<&str> {
+        let may = |token: &TokenConfig| roles.iter().any(|role| token.allows(*role, account));
+        config.tokens.iter().filter(|(_, token)| may(token)).map(|(name, _)| name.as_str()).collect()
+    };
+    let approvers = who_may(&[Role::Approve]);
+    if approvers.is_empty() {
+        let problem = format!(
+            "no token may approve for this account: `usher token new` prints a [tokens.NAME] section; give it roles = \
+             [\"approve\"], and accounts = [\"{account}\"] or none"
+        );
+        return Err(invalid(key(""), problem));
+    }
+    if approval.submitter == Submitter::Token {
+        let submitters = who_may(&[Role::Submit, Role::Approve]);
+        let two_people = submitters.iter().any(|one| approvers.iter().any(|other| one != other));
+        if !two_people {
+            let problem = format!(
+                "only {} may submit and approve for this account, and nobody approves a run of their own: add a token \
+                 with roles = [\"submit\"], or write \"anyone\"",
+                approvers.join(", ")
+            );
+            return Err(invalid(key(".submitter"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn check_token(name: &str, token: &TokenConfig, config: &Config) -> Result<(), ConfigError> {
+    let key = |field: &str| format!("tokens.{name}.{field}");
+    if token.roles.is_empty() {
+        let words: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+        return Err(invalid(
+            key("roles"),
+            format!("it is empty, so the token could do nothing: use {}", words.join(", ")),
+        ));
+    }
+    let strange = token.accounts.iter().flatten().find(|account| !config.accounts.contains_key(*account));
+    // A configuration without accounts is a submitter's: it may know tokens all the same.
+    if let Some(account) = strange.filter(|_| !config.accounts.is_empty()) {
+        let known: Vec<&str> = config.accounts.keys().map(AccountName::as_str).collect();
+        return Err(invalid(
+            key("accounts"),
+            format!("there is no account {account}; there is {}", known.join(", ")),
+        ));
+    }
+    let twin = config.tokens.iter().find(|(other, found)| other.as_str() < name && found.key == token.key);
+    if let Some((other, _)) = twin {
+        let problem = format!(
+            "it is the key of {other}, too: one token under two names could approve its own runs; make another with \
+             `usher token new`"
+        );
+        return Err(invalid(key("key"), problem));
     }
     Ok(())
 }
@@ -79,4 +180,71 @@ fn require_tls(key: &str, url: &Url) -> Result<(), ConfigError> {
 
 fn invalid(key: impl Into<String>, problem: String) -> ConfigError {
     ConfigError::Invalid { key: key.into(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::PersonalToken;
+
+    fn account(guard: &str) -> String {
+        format!(
+            "[accounts.zoom-main]\nprovider = \"zoom\"\naccount_id = \"a\"\nclient_id = \"c\"\n\
+             client_secret = {{ env = \"S\" }}\nplan = \"pro\"\n{guard}"
+        )
+    }
+
+    fn token(name: &str, rest: &str) -> String {
+        let key = PersonalToken::generate().unwrap().key().unwrap();
+        format!("[tokens.{name}]\nkey = \"{key}\"\n{rest}\n")
+    }
+
+    fn problem(text: &str) -> Option<String> {
+        Config::read(Some("usher.toml".into()), Some(text), &[]).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn caps_and_approvals_that_contradict_themselves_are_refused_with_their_key_and_the_cure() {
+        let approve = token("bob", "roles = [\"approve\"]");
+        let elsewhere =
+            token("bob", "roles = [\"approve\"]\naccounts = [\"zoom-main\"]").replace("main", "test");
+        let approval = |rest: &str| account(&format!("[accounts.zoom-main.approval]\n{rest}\n"));
+        let caps = |rest: &str| account(&format!("[accounts.zoom-main.caps]\n{rest}\n"));
+        let cases = [
+            (caps("users_per_run = 0"), "caps.users_per_run", "no cap"),
+            (caps("users_per_day = 0"), "caps.users_per_day", "no cap"),
+            (caps("users_per_run = 9\nusers_per_day = 8"), "caps.users_per_run", "raise"),
+            (approval(""), "accounts.zoom-main.approval", "usher token new"),
+            (approval("") + &elsewhere, "tokens.bob.accounts", "there is zoom-main"),
+            (approval("") + &token("bob", "roles = [\"submit\"]"), "accounts.zoom-main.approval", "approve"),
+            (approval("") + &approve, "approval.submitter", "\"submit\""),
+            (approval("valid_hours = 0.01") + &approve, "approval.valid_hours", "0.1"),
+            (approval("valid_hours = 721") + &approve, "approval.valid_hours", "720"),
+            (
+                approval("required = \"over_cap\"\nsubmitter = \"anyone\"") + &approve,
+                "approval.required",
+                "always",
+            ),
+            (token("bob", "roles = []"), "tokens.bob.roles", "approve"),
+            ("[retention]\nkeep_days = 0".to_owned(), "retention.keep_days", "36500"),
+        ];
+        for (text, key, cure) in cases {
+            let problem = problem(&text).unwrap_or_else(|| panic!("taken: {text}"));
+            assert!(problem.contains(key) && problem.contains(cure), "{text}: {problem}");
+        }
+        let twins =
+            format!("{approve}{}", approve.replace("bob", "eve").replace("\"approve\"", "\"submit\""));
+        assert!(problem(&twins).unwrap().contains("tokens.eve.key"));
+    }
+
+    #[test]
+    fn an_account_with_caps_and_two_people_is_taken() {
+        let guard = "[accounts.zoom-main.caps]\nusers_per_run = 250\nshare_per_run = \"10%\"\nusers_per_day = 500\n\
+                     [accounts.zoom-main.approval]\nrequired = \"over_cap\"\n";
+        let people = token("ann", "roles = [\"submit\"]") + &token("bob", "roles = [\"approve\", \"read\"]");
+        assert_eq!(problem(&(account(guard) + &people)), None);
+        let anyone = guard.to_owned() + "submitter = \"anyone\"\n";
+        assert_eq!(problem(&(account(&anyone) + &token("bob", "roles = [\"approve\"]"))), None);
+        assert_eq!(problem("[retention]\nkeep_days = 90"), None);
+    }
 }

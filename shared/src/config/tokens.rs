@@ -1,9 +1,10 @@
 //! `[tokens.NAME]`, `[audit]` and `[retention]`: who may approve, how the audit is sealed, how long runs are kept.
 
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::SecretSource;
-use crate::{AccountName, identity::TokenKey};
+use super::{ConfigError, SecretSource};
+use crate::{AccountName, audit::AuditKey, identity::TokenKey};
 
 /// `[tokens.NAME]`: a person or a service that is known by a personal token. `usher token new` makes one.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -66,6 +67,27 @@ pub struct AuditConfig {
     pub key: Option<SecretSource>,
 }
 
+/// What a key of seals has at least: shorter ones are guessed.
+const SHORTEST_KEY: usize = 16;
+
+impl AuditConfig {
+    /// Reads the key; `None` where none is configured.
+    pub fn read_key(&self) -> Result<Option<AuditKey>, ConfigError> {
+        let Some(source) = &self.key else { return Ok(None) };
+        let secret =
+            source.read().map_err(|source| ConfigError::Secret { key: "audit.key".into(), source })?;
+        let length = secret.expose_secret().chars().count();
+        if length < SHORTEST_KEY {
+            let problem = format!(
+                "{source} has {length} characters, and the key of the audit needs at least {SHORTEST_KEY}: put a longer \
+                 random text there, as `openssl rand -hex 32` prints one"
+            );
+            return Err(ConfigError::Invalid { key: "audit.key".into(), problem });
+        }
+        Ok(Some(AuditKey::new(secret.expose_secret().as_bytes())))
+    }
+}
+
 /// `[retention]`: how long runs that are over are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -73,4 +95,27 @@ pub struct RetentionConfig {
     /// Days after its end that a run is forgotten, with its users and their outcomes; without it, none ever is. The audit
     /// stays. 1 to 36,500.
     pub keep_days: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_seals_that_could_be_guessed_is_refused_without_being_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let config = AuditConfig { key: Some(SecretSource::File(path.clone())) };
+        assert!(AuditConfig::default().read_key().unwrap().is_none());
+        let error = config.read_key().unwrap_err().to_string();
+        assert!(error.contains("audit.key") && error.contains("can't be read"), "{error}");
+        std::fs::write(&path, "0123456789abcde\n").unwrap();
+        let error = config.read_key().unwrap_err().to_string();
+        assert!(
+            error.contains("15 characters") && error.contains("16") && !error.contains("0123"),
+            "{error}"
+        );
+        std::fs::write(&path, "0123456789abcdef\n").unwrap();
+        assert!(config.read_key().unwrap().is_some());
+    }
 }

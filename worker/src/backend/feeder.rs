@@ -37,6 +37,8 @@ const ALONE_IDLE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A store error that trying again does not help is tried again all the same, this seldom: a person may repair it.
 const HOPELESS: Duration = Duration::from_secs(5);
+/// Tries to read the list of protected users under a lease.
+const LIST_TRIES: u32 = 3;
 
 pub(super) struct Feeder {
     account: Arc<Account>,
@@ -238,7 +240,7 @@ impl Feeder {
                         account.learn_time(asked_at, lease.granted_at);
                     }
                     account.heard_hold(asked_at, leased.hold.as_ref());
-                    return Ok((asked_at, leased));
+                    return Ok((asked_at, self.guarded(asked_at, leased).await));
                 }
                 Err(error) => {
                     failures += 1;
@@ -253,6 +255,28 @@ impl Feeder {
                 }
             }
         }
+    }
+
+    /// Whoever was protected before these jobs were leased is known to be before a call of them starts. Where the list can't
+    /// be read, they go back.
+    async fn guarded(&self, asked_at: Duration, mut leased: Leased) -> Leased {
+        let account = &self.account;
+        if leased.leases.is_empty() {
+            return leased;
+        }
+        for failures in 1..=LIST_TRIES {
+            match account.learn_protections(leased.protections).await {
+                Ok(()) => return leased,
+                Err(error) => {
+                    tracing::warn!(account = %account.name, %error, "the list of protected users can't be read for now");
+                    tokio::time::sleep(Backoff::SERVICE.ceiling(failures)).await;
+                }
+            }
+        }
+        for lease in leased.leases.drain(..) {
+            give_back_lease(account, lease, asked_at).await;
+        }
+        leased
     }
 
     async fn acquire(&mut self, label: Label, n: usize) -> Result<Vec<Permit>, NoPermits> {

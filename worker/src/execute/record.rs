@@ -15,7 +15,11 @@ pub(super) async fn record(account: &Account, lease: Lease, lasts_until: Duratio
     let mut failures = 0;
     loop {
         let error = match account.store.finish(copied(&lease), reports.clone()).await {
-            Ok(()) => return,
+            Ok(()) => {
+                let ended = reports.iter().filter_map(|report| Some(report.attempt.as_ref()?.ended_at)).max();
+                ended.into_iter().for_each(|ended_at| account.recorded(&lease.run, ended_at));
+                return;
+            }
             Err(error) => error,
         };
         let left = lasts_until.saturating_sub(account.boot.now());

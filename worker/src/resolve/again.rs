@@ -3,28 +3,54 @@
 use std::{collections::HashMap, time::Duration};
 
 use usher_shared::{
-    Action, Outcome,
+    Action, Outcome, ResolvedUser, UserState,
+    plan::drift,
     store::{Remaining, Resolution},
 };
 
-/// What earlier attempts left of the jobs of a run that stood still.
+use super::policy::settled;
+
+/// The code of a user who is no longer what the plan said.
+const DRIFTED: &str = "drifted";
+
+/// What is known of the jobs of a run that stood still.
 #[derive(Debug, Default)]
 pub(super) struct Again {
     /// Jobs with an attempt that may have applied, by place, with what was wanted. Few.
     may_have_applied: HashMap<u64, Action>,
+    /// What the plan said of the other jobs' users, where what is done is bound to it.
+    planned: Option<HashMap<u64, UserState>>,
 }
 
 impl Again {
+    /// A run that is resolved again. One that was planned or approved is bound to what was seen then.
+    pub(super) fn new(bound: bool) -> Self {
+        Self { planned: bound.then(HashMap::new), ..Self::default() }
+    }
+
     /// Takes note of a job.
     pub(super) fn note(&mut self, job: &Remaining) {
         if job.may_have_applied {
             self.may_have_applied.insert(job.seq, job.action);
+        } else if let Some(planned) = &mut self.planned {
+            planned.insert(job.seq, job.user.before.clone());
+        }
+    }
+
+    /// What was found, in the light of what was known before.
+    pub(super) fn weigh(&self, found: &mut [(u64, Resolution)]) {
+        self.tell_own_changes(found);
+        for (seq, resolution) in found {
+            let Some(planned) = self.planned.as_ref().and_then(|planned| planned.get(seq)) else { continue };
+            if let Some(drifted) = drifted(planned, resolution) {
+                *resolution = drifted;
+            }
         }
     }
 
     /// A user who must not be changed any more, but whom a lost attempt of ours has changed before, is told as changed: a report
     /// that says "protected" of somebody who was deactivated by us would be wrong.
-    pub(super) fn weigh(&self, found: &mut [(u64, Resolution)]) {
+    fn tell_own_changes(&self, found: &mut [(u64, Resolution)]) {
         if self.may_have_applied.is_empty() {
             return;
         }
@@ -41,6 +67,26 @@ impl Again {
                 (*outcome, *code) = (Outcome::Applied, None);
             }
         }
+    }
+}
+
+/// A user who is no longer what the plan said, whatever else may be said of it now: what was approved was something else.
+fn drifted(planned: &UserState, found: &Resolution) -> Option<Resolution> {
+    let as_drifted = |message, user: Option<ResolvedUser>| {
+        Some(settled(Outcome::Drifted, DRIFTED, format!("changed since the plan: {message}"), user))
+    };
+    match found {
+        Resolution::Change(user) => as_drifted(drift(planned, &user.before)?, Some(user.clone())),
+        Resolution::Settled { user: Some(user), message, .. } => {
+            let since = drift(planned, &user.before)?;
+            let besides = message.as_deref().map(|message| format!("; {message}")).unwrap_or_default();
+            as_drifted(format!("{since}{besides}"), Some(user.clone()))
+        }
+        Resolution::Settled { outcome: Outcome::NotFound, .. } => as_drifted(
+            format!("status was {}, and the account has no such user any more", planned.status),
+            None,
+        ),
+        Resolution::Settled { .. } | Resolution::Duplicate { .. } => None,
     }
 }
 
@@ -95,6 +141,53 @@ mod tests {
         assert_eq!((outcome, code), (&Outcome::Applied, &None));
         assert!(message.contains("lost") && message.ends_with("an admin"), "{message}");
         assert_eq!(found[3].1, change);
+    }
+
+    #[test]
+    fn who_is_not_what_the_plan_said_has_drifted_and_our_own_doing_is_no_drift() {
+        let job = |seq, may_have_applied| Remaining {
+            seq,
+            line: seq + 1,
+            action: Action::Deactivate,
+            user: user(Status::Active),
+            may_have_applied,
+        };
+        let mut admin = user(Status::Active);
+        admin.before.role = Some("1".into());
+        let protected = |user| settled(Outcome::Protected, "admin", "the user is admin".into(), Some(user));
+        let found = || {
+            vec![
+                (0, Resolution::Change(user(Status::Active))),
+                (1, Resolution::Change(user(Status::Inactive))),
+                (2, Resolution::Change(user(Status::Inactive))),
+                (3, super::super::policy::gone()),
+                (4, protected(admin.clone())),
+                (5, protected(user(Status::Active))),
+            ]
+        };
+        let mut again = Again::new(true);
+        (0..6).for_each(|seq| again.note(&job(seq, seq == 2)));
+        let mut weighed = found();
+        again.weigh(&mut weighed);
+        let said: Vec<_> = weighed
+            .iter()
+            .map(|(_, resolution)| match resolution {
+                Resolution::Settled { outcome, message, .. } => (Some(*outcome), message.clone().unwrap()),
+                _ => (None, String::new()),
+            })
+            .collect();
+        let drifted = |words: &str| (Some(Outcome::Drifted), format!("changed since the plan: {words}"));
+        assert_eq!(said[0], (None, String::new()));
+        assert_eq!(said[1], drifted("status was active and is inactive"));
+        assert_eq!(said[2], (None, String::new()), "an attempt of ours may have done it");
+        assert_eq!(said[3], drifted("status was active, and the account has no such user any more"));
+        assert_eq!(said[4], drifted("role was none and is 1; the user is admin"));
+        assert_eq!(said[5].0, Some(Outcome::Protected));
+        let mut free = Again::new(false);
+        (0..6).for_each(|seq| free.note(&job(seq, false)));
+        let mut unweighed = found();
+        free.weigh(&mut unweighed);
+        assert_eq!(unweighed, found(), "a run that nobody planned goes by what is true now");
     }
 
     #[test]

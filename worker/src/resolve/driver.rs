@@ -20,9 +20,10 @@ use super::{
     after_first_page, after_listing,
     again::{Again, told},
     before_any_call, judge,
+    planning::{count_active, is_bound, is_planned_anew, note_plan},
     policy::{gone, not_found, settled},
 };
-use crate::provider::{Page, Provider};
+use crate::provider::{Cursor, Page, Provider};
 
 /// Requests read at once.
 const READ: usize = 2_000;
@@ -75,6 +76,8 @@ pub struct Resolved {
     pub settled: BTreeMap<Outcome, u64>,
     /// Requests that repeat another by another name.
     pub duplicates: u64,
+    /// Users of the account who can sign in, where the vendor told.
+    pub active_users: Option<u64>,
 }
 
 /// What resolving takes. Each future of [`Resolver::resolve`] may be dropped at any time: the stewardship then lapses and
@@ -95,6 +98,8 @@ pub struct Resolver<'a> {
     pub patience: Patience,
     /// How long a stewardship lasts between renewals.
     pub stewardship: Duration,
+    /// Whether the number of active users is asked for, even where no listing has told it.
+    pub count_active: bool,
     /// Told after each chunk that is written.
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
@@ -106,6 +111,8 @@ impl Resolver<'_> {
         let elsewhere = || ResolveError::Elsewhere(run.clone());
         let now = persist(|| self.store.now()).await?;
         let steward = self.take(run).await?.ok_or_else(elsewhere)?;
+        // As it is now: somebody may have approved it since it was looked at.
+        let status = &persist(|| self.store.run(run)).await?.ok_or_else(elsewhere)?;
         match status.stood_still(now) {
             None => {
                 tracing::info!(%run, account = %status.run.account, requests = status.counters.total, "resolving");
@@ -115,9 +122,17 @@ impl Resolver<'_> {
                 "resolving again, because it stood still for {}", told(still)
             ),
         }
+        let work = async {
+            let resolved = self.work(status, &steward).await?;
+            if is_planned_anew(status) {
+                // Before the run moves on: no resolved run is without its plan, whatever dies when.
+                note_plan(self.store, self.worker, status, resolved.active_users).await?;
+            }
+            Ok::<_, ResolveError>(resolved)
+        };
         let resolved = tokio::select! {
             biased;
-            resolved = self.work(status, &steward) => resolved?,
+            resolved = work => resolved?,
             error = self.keep(run, &steward) => return Err(error),
         };
         self.finish(run, steward).await?;
@@ -140,7 +155,8 @@ impl Resolver<'_> {
             (self.gather(status).await?, None)
         } else {
             let mut gathered = Gathered::with_capacity(status.counters.pending + status.counters.queued);
-            let again = self.gather_remaining(&status.run.id, &mut gathered).await?;
+            let again = Again::new(is_bound(status));
+            let again = self.gather_remaining(&status.run.id, &mut gathered, again).await?;
             (gathered.complete(), Some(again))
         };
         let mut search = Search {
@@ -152,8 +168,18 @@ impl Resolver<'_> {
             again,
             found: Vec::new(),
             kinds: BTreeMap::new(),
+            active_users: None,
         };
         let way = search.run().await?;
+        if self.count_active && search.active_users.is_none() && is_planned_anew(status) {
+            search.active_users = match count_active(&asker, self.provider).await {
+                Ok(active) => active,
+                Err(error) => {
+                    tracing::warn!(run = %status.run.id, %error, "how many users are active is not known yet");
+                    None
+                }
+            };
+        }
         Ok(search.resolved(way))
     }
 
@@ -172,8 +198,13 @@ impl Resolver<'_> {
     }
 
     /// What is left of a run that stood still.
-    async fn gather_remaining(&self, run: &RunId, gathered: &mut Gathered) -> Result<Again, ResolveError> {
-        let (mut again, mut from) = (Again::default(), 0);
+    async fn gather_remaining(
+        &self,
+        run: &RunId,
+        gathered: &mut Gathered,
+        mut again: Again,
+    ) -> Result<Again, ResolveError> {
+        let mut from = 0;
         loop {
             let remaining = persist(|| self.store.remaining(run, from, READ)).await?;
             let Some(last) = remaining.last() else { return Ok(again) };
@@ -254,6 +285,8 @@ struct Search<'a> {
     found: Vec<(u64, Resolution)>,
     /// What each request came to, by place where it is not simply to be changed.
     kinds: BTreeMap<u64, Option<Outcome>>,
+    /// Users in the listing of those who can sign in.
+    active_users: Option<u64>,
 }
 
 impl Search<'_> {
@@ -268,6 +301,7 @@ impl Search<'_> {
         {
             let page = self.asker.page(first).await?;
             pages += 1;
+            self.learn_active(first, &page);
             way = Some(after_first_page(self.total, page.total, self.asker.provider.page_size(), count));
             first_page = Some(page);
         }
@@ -301,21 +335,30 @@ impl Search<'_> {
     }
 
     /// Reads listings until every request is found.
-    async fn list(&mut self, starts: Vec<crate::provider::Cursor>) -> Result<u64, ResolveError> {
+    async fn list(&mut self, starts: Vec<Cursor>) -> Result<u64, ResolveError> {
         let (asker, mut pages) = (self.asker, 0);
         for start in starts {
             if self.matcher.open() == 0 {
                 break;
             }
-            let mut listing = asker.listing(start);
+            let mut listing = asker.listing(start.clone());
             while self.matcher.open() > 0
                 && let Some(page) = listing.next().await?
             {
+                self.learn_active(&start, &page);
                 self.take_page(&page).await?;
             }
             pages += listing.pages();
         }
         Ok(pages)
+    }
+
+    /// Takes note of how many users can sign in, where the page is of their listing.
+    fn learn_active(&mut self, of: &Cursor, page: &Page) {
+        let active = self.resolver.provider.active_listing();
+        if active.is_some_and(|active| active.listing == of.listing) {
+            self.active_users = page.total.or(self.active_users);
+        }
     }
 
     async fn take_page(&mut self, page: &Page) -> Result<(), ResolveError> {
@@ -409,12 +452,13 @@ impl Search<'_> {
             change: self.total - self.kinds.len() as u64,
             settled,
             duplicates,
+            active_users: self.active_users,
         }
     }
 }
 
 /// Asks the store until it answers, within bounds.
-async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, StoreError>
+pub(super) async fn persist<T, F>(write: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

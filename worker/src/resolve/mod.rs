@@ -7,15 +7,18 @@ mod driver;
 mod gate;
 mod index;
 mod matcher;
+mod planning;
 mod policy;
 mod way;
 
 pub(crate) use asker::LOOK_UPS_AT_ONCE;
 pub use asker::{Asked, Asker, Listing, Patience};
+use driver::persist;
 pub use driver::{Progress, ResolveError, Resolved, Resolver};
 pub use gate::{CallGate, GateClosed};
 pub(crate) use index::KeyIndex;
 pub use matcher::{Gathered, Matcher, Place};
+pub(crate) use planning::{count_active, each_change, note_plan};
 pub(crate) use policy::ruled_out;
 pub use policy::{Policy, judge};
 pub use way::{FEW, Missing, Way, after_first_page, after_listing, before_any_call};

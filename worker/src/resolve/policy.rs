@@ -1,14 +1,18 @@
 //! What a found user means for a request, before anything is called: protected, impossible, or to be changed.
 
-use usher_shared::{Action, Outcome, ResolvedUser, config::ProtectedPattern, store::Resolution};
+use usher_shared::{
+    Action, Outcome, Protection, Protections, ResolvedUser, config::ProtectedPattern, store::Resolution,
+};
 
 use crate::provider::Provider;
 
 /// By which rules users are kept from being changed.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// The account's protected users.
+    /// The users whom the account's configuration protects.
     pub protected: Vec<ProtectedPattern>,
+    /// Those whom the list in the store protects.
+    pub listed: Protections,
 }
 
 /// What becomes of a request that found this user. Protection comes first: it is what a person must hear about.
@@ -34,12 +38,22 @@ pub(crate) fn ruled_out(
         let message = format!("protected by the rule {pattern} of the account's configuration");
         return Some((Outcome::Protected, pattern.as_str().to_owned(), message));
     }
+    if let Some(entry) = policy.listed.list.iter().find(|entry| entry.pattern.matches(user)) {
+        return Some((Outcome::Protected, entry.pattern.as_str().to_owned(), listed(entry)));
+    }
     if let Some(role) = provider.protected_role(user) {
         let message = format!("the user is {role} of the account; the owner and admins are never changed");
         return Some((Outcome::Protected, role.to_owned(), message));
     }
     let (code, message) = provider.blocked(user, action)?;
     Some((Outcome::Rejected, code.to_owned(), message.to_owned()))
+}
+
+/// Who put somebody on the list, and why.
+fn listed(entry: &Protection) -> String {
+    let Protection { pattern, reason, by, at } = entry;
+    let why = reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("protected by {pattern} on the account's list, added by {by} at {at}{why}")
 }
 
 /// A request whose user the vendor does not know.
@@ -97,7 +111,19 @@ mod tests {
     fn protection_comes_before_what_is_impossible_and_who_is_there_already_is_still_to_be_changed() {
         let provider = zoom();
         let protected = ["*@service.corp.example", "KDcu"].map(|rule| ProtectedPattern::new(rule).unwrap());
-        let policy = Policy { protected: protected.into() };
+        let entry = Protection {
+            pattern: ProtectedPattern::new("ceo@corp.example").unwrap(),
+            reason: Some("the owner's wish".into()),
+            by: "cli:ann@host".into(),
+            at: usher_shared::Timestamp::from_millis(0),
+        };
+        assert_eq!(
+            listed(&entry),
+            "protected by ceo@corp.example on the account's list, added by cli:ann@host at 1970-01-01T00:00:00.000Z: the \
+             owner's wish"
+        );
+        let policy =
+            Policy { protected: protected.into(), listed: Protections { version: 1, list: vec![entry] } };
         let (active, inactive, pending) = (Status::Active, Status::Inactive, Status::Pending);
         let cases = [
             ("id1", "ann@corp.example", active, "2", "change"),
@@ -107,6 +133,7 @@ mod tests {
             ("id1", "ann@corp.example", active, "1", "protected admin"),
             ("id1", "Bot@Service.corp.example", active, "1", "protected *@service.corp.example"),
             ("KDcu", "ann@corp.example", active, "2", "protected KDcu"),
+            ("id1", "CEO@corp.example", inactive, "0", "protected ceo@corp.example"),
             ("", "bot@service.corp.example", pending, "2", "protected *@service.corp.example"),
             ("", "ann@corp.example", pending, "2", "rejected pending"),
         ];

@@ -116,6 +116,7 @@ pub fn config(store: Arc<dyn Store>, clock: TokioClock, vendors: &[(&str, &Arc<V
             name: account(name),
             provider: Arc::clone(vendor) as _,
             protected: vec![],
+            rules: Default::default(),
         })
         .collect();
     EngineConfig {

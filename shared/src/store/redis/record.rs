@@ -49,12 +49,13 @@ const OUTCOMES: [(char, Outcome); 12] = [
     ('k', Outcome::Poisoned),
 ];
 
-const VERDICTS: [(char, Verdict); 10] = [
+const VERDICTS: [(char, Verdict); 11] = [
     ('A', Verdict::Applied),
     ('Y', Verdict::AlreadyApplied),
     ('T', Verdict::Throttled),
     ('X', Verdict::Transient),
     ('R', Verdict::Rejected),
+    ('S', Verdict::NoSeat),
     ('N', Verdict::NotFound),
     ('U', Verdict::Unauthorized),
     ('F', Verdict::Forbidden),

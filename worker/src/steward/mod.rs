@@ -1,22 +1,34 @@
 //! Moves an account's runs on: resolve, admit, promote, sweep. Small steps, in the order in which runs are worked.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod admitting;
+mod ending;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::{
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
 use usher_shared::{
-    RunId, RunStatus,
+    Hold, HoldReason, Note, PlanNote, RunId, RunStatus,
     store::{CHUNK, StoreError},
 };
 
+use self::admitting::schedule;
 use crate::{
     account::Account,
+    admit::Undo,
+    agreement::{disagreement, message},
     backoff::Backoff,
+    execute::hold_account,
     gate::AccountGate,
     next_step::{NextStep, next_step, waits_its_turn},
-    resolve::{Asked, Patience, ResolveError, Resolver},
+    pulse::has_work,
+    resolve::{Asked, Asker, Patience, ResolveError, Resolver, count_active},
 };
 
 /// How often the runs are looked at while nothing wakes the steward: a pause or cancel by another process, which the
@@ -39,6 +51,13 @@ const EXPIRE: Duration = Duration::from_secs(10 * 60);
 /// How often the store is asked for its time.
 const TIME: Duration = Duration::from_secs(60);
 
+/// How often the other workers' configurations are looked at while there is work.
+const AGREE: Duration = Duration::from_secs(1);
+/// The same before a run is admitted: no more than this is relied on.
+const AGREE_NOW: Duration = Duration::from_millis(200);
+/// How long the account is held for a disagreement that is not seen any more.
+const DISAGREES: Duration = Duration::from_secs(10);
+
 /// Looks after an account's runs until the worker is to stop.
 pub(crate) async fn steward(account: Arc<Account>) {
     let mut steward = Steward {
@@ -51,6 +70,12 @@ pub(crate) async fn steward(account: Arc<Account>) {
         idle_looks: 0,
         expired: None,
         timed: None,
+        agreed: None,
+        resolved: HashSet::new(),
+        undos: HashMap::new(),
+        at_work: HashSet::new(),
+        ended: HashSet::new(),
+        warned: HashSet::new(),
     };
     while !steward.account.is_stopping() {
         let moved = steward.look().await;
@@ -75,6 +100,18 @@ struct Steward {
     idle_looks: u32,
     expired: Option<Instant>,
     timed: Option<Instant>,
+    /// When the other workers' configurations were looked at.
+    agreed: Option<Instant>,
+    /// Runs that this worker resolved last.
+    resolved: HashSet<RunId>,
+    /// What became of claims to undo.
+    undos: HashMap<RunId, Undo>,
+    /// Runs that were not over at the last look.
+    at_work: HashSet<RunId>,
+    /// Runs whose last job got its outcome here, by no attempt.
+    ended: HashSet<RunId>,
+    /// Runs of which it was said that they will not make their deadline.
+    warned: HashSet<RunId>,
 }
 
 impl Steward {
@@ -109,6 +146,10 @@ impl Steward {
         };
         // The most urgent first, whatever the phase; the order within a priority is the store's.
         runs.sort_by_key(|run| run.run.priority.rank());
+        account.deadlines.see(&runs);
+        self.warn_of_deadlines(&runs);
+        // Before anybody is shown that a run is over: that may be the end of this worker.
+        self.tell_finished(&runs).await?;
         account.runs.send_if_modified(|known| {
             let changed = *known != runs;
             if changed {
@@ -140,31 +181,35 @@ impl Steward {
         match next_step(run, account.now()) {
             NextStep::Nothing => Ok(false),
             NextStep::ResolveAgain if waits_its_turn(run, before) => Ok(false),
+            NextStep::Schedule => match run.run.terms.not_before {
+                Some(at) => schedule(&account, run, at).await,
+                None => Ok(false),
+            },
+            NextStep::Resolve if run.notes.held.is_some() => {
+                account.store.note(id, &Note::Held(None)).await?;
+                Ok(true)
+            }
             NextStep::Resolve | NextStep::ResolveAgain => {
                 self.resolve(run);
                 Ok(false)
             }
-            NextStep::Admit => {
-                let number = account.store.admit(id).await?;
-                tracing::info!(run = %id, account = %account.name, number, total = run.counters.total, "admitted");
-                Ok(true)
-            }
+            NextStep::Admit => self.admit(run, before).await,
+            NextStep::Expire => self.expire(run).await,
             NextStep::Promote => {
                 for _ in 0..CHUNKS {
                     let left = account.store.promote(id, CHUNK).await?;
                     account.feed.notify_one();
+                    if left == 0 {
+                        // Every request may have been settled without a call: then it is over by this.
+                        self.ended.extend(run.effort.first_attempt_at.is_none().then(|| id.clone()));
+                    }
                     if left == 0 || account.is_stopping() {
                         break;
                     }
                 }
                 Ok(true)
             }
-            NextStep::Sweep => {
-                let left = account.store.cancel(id, CHUNK).await?;
-                // What is left may all be in flight: the next look tells.
-                let swept = run.counters.pending + run.counters.queued;
-                Ok(left > 0 && swept > CHUNK as u64)
-            }
+            NextStep::Sweep => self.sweep(run).await,
         }
     }
 
@@ -177,22 +222,80 @@ impl Steward {
         let account = Arc::clone(&self.account);
         let (gate, run) = (Arc::clone(&self.gate), run.clone());
         let resolve = async move {
+            if let Err(error) = account.read_protections().await {
+                return (run.run.id, Err(error.into()));
+            }
+            let policy = account.policy();
             let resolver = Resolver {
                 store: &*account.store,
                 provider: &*account.provider,
                 gate: &*gate,
-                policy: &account.policy,
+                policy: &policy,
                 worker: &account.worker,
                 patience: Patience::default(),
                 stewardship: STEWARDSHIP,
+                count_active: account.rules.caps.share_per_run.is_some(),
                 progress: &|progress| tracing::debug!(?progress, "resolving"),
             };
-            let resolved = resolver.resolve(&run).await.map(drop);
+            let resolved = resolver.resolve(&run).await;
+            let resolved = resolved.map(|resolved| account.learn_active_users(resolved.active_users));
             account.nudge.notify_one();
             (run.run.id, resolved)
         };
         let handle = self.resolves.spawn(resolve);
         self.resolving.insert(id.clone(), handle);
+    }
+
+    /// Asks how many users are active, and notes it with the plan.
+    fn spawn_count(&mut self, run: &RunStatus, plan: PlanNote) {
+        let account = Arc::clone(&self.account);
+        let (gate, id, priority) = (Arc::clone(&self.gate), run.run.id.clone(), run.run.priority);
+        let run = id.clone();
+        let count = async move {
+            let calls = AtomicU64::new(0);
+            let provider = &*account.provider;
+            let patience = Patience::default();
+            let asker = Asker { provider, gate: &*gate, priority, patience, calls: &calls };
+            let counted = match count_active(&asker, provider).await {
+                Ok(Some(active)) => {
+                    account.learn_active_users(Some(active));
+                    let plan = PlanNote { active_users: Some(active), ..plan };
+                    account.store.note(&run, &Note::Plan(plan)).await.map_err(ResolveError::from)
+                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            account.nudge.notify_one();
+            (run, counted)
+        };
+        let handle = self.resolves.spawn(count);
+        self.resolving.insert(id, handle);
+    }
+
+    /// Whether a worker of this account goes by another configuration. The account is held for as long as that lasts, and
+    /// a little longer.
+    async fn workers_disagree(&mut self) -> Result<bool, StoreError> {
+        let account = Arc::clone(&self.account);
+        if self.agreed.is_none_or(|looked| looked.elapsed() >= AGREE_NOW) {
+            let pulses = account.store.pulses(&account.name).await?;
+            self.agreed = Some(Instant::now());
+            let now = account.now();
+            if let Some((other, parts)) = disagreement(&account.agreed, &account.worker, &pulses) {
+                let left =
+                    account.holds.in_force(now).and_then(|hold| hold.until).map(|until| until.since(now));
+                if left.is_none_or(|left| left < DISAGREES / 2) {
+                    let hold = Hold {
+                        reason: HoldReason::Disagreement,
+                        message: message(&account.name, &account.worker, &other, &parts),
+                        since: now,
+                        until: Some(now.after(DISAGREES)),
+                    };
+                    hold_account(&account, &hold);
+                }
+            }
+        }
+        let hold = account.holds.in_force(account.now());
+        Ok(hold.is_some_and(|hold| hold.reason == HoldReason::Disagreement))
     }
 
     /// Takes note of the resolves that have ended.
@@ -201,7 +304,10 @@ impl Steward {
             match ended {
                 Ok((run, Ok(()))) => {
                     self.resolving.remove(&run);
-                    self.again.remove(&run);
+                    // How many are active may have been asked for, and is asked again in a while.
+                    if self.again.remove(&run).is_none() {
+                        self.resolved.insert(run);
+                    }
                 }
                 Ok((run, Err(error))) => self.resolve_failed(run, &error),
                 Err(error) => {
@@ -252,6 +358,10 @@ impl Steward {
             account.learn_time(asked_at, account.store.now().await?);
             self.timed = Some(Instant::now());
         }
+        if self.agreed.is_none_or(|agreed| agreed.elapsed() >= AGREE) && has_work(account) {
+            self.workers_disagree().await?;
+        }
+        let account = &self.account;
         if account.only_run.is_none() && self.expired.is_none_or(|expired| expired.elapsed() >= EXPIRE) {
             let expired = account.store.expire_open_runs().await?;
             if expired > 0 {
