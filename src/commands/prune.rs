@@ -28,10 +28,13 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Outcome {
     let users = old.iter().map(|status| status.counters.total).sum();
     let what = format!("{} with {}", of(old.len() as u64, "run"), of(users, "user"));
     if !args.yes {
-        let question = format!(
-            "Forget {what}, which ended more than {since} ago? They can't be reported or undone any more; the audit stays."
+        console::hint(
+            quiet,
+            format_args!(
+                "{what} ended more than {since} ago. Forgotten, they can't be reported or undone any more; the audit stays."
+            ),
         );
-        console::confirm(question, false).await?;
+        console::confirm("Forget them?".to_owned(), false).await?;
     }
     let about = About::default().saying(format!("{what}, ended before {before}"));
     audit::tell(&store, AuditKind::Pruned, about).await?;

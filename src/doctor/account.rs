@@ -7,7 +7,7 @@ use usher_shared::{
 };
 use usher_worker::provider::{Access, Examined, Page, Rate, Reply};
 
-use super::{Section, clocks};
+use super::{Section, clocks, guards};
 use crate::{
     exit::{Exit, Failure},
     limits,
@@ -50,6 +50,7 @@ pub async fn look(
             exit,
         ),
     }
+    guards::account(&mut section, name, account);
     if let Some(store) = store {
         work(&mut section, name, store).await;
     }

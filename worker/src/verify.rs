@@ -321,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn who_was_changed_in_part_is_vouched_for_as_activated() {
+        let before = user("a", "a@corp.example", Status::Inactive);
+        let basic = OutcomeRow {
+            code: Some(usher_shared::ACTIVATED_AS_BASIC.into()),
+            ..row(0, Action::Activate, Outcome::NoSeat, Some(before.clone()))
+        };
+        let now = user("a", "a@corp.example", Status::Active);
+        assert_eq!(doubted(std::slice::from_ref(&basic), &[now]).1, []);
+        assert_eq!(doubted(&[basic], &[before]).1, [(0, true, Status::Active)]);
+    }
+
+    #[test]
     fn each_outcome_is_held_to_what_it_says_of_its_user() {
         use {Action::*, Outcome::*, Status::*};
         // (wanted, outcome, status before, status found, what is doubted: vouched for, expected)

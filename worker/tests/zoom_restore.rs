@@ -341,6 +341,29 @@ async fn a_worker_that_dies_between_two_steps_leaves_nothing_undone() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_asked_to_stop_between_two_steps_hands_the_job_on() {
+    let mut scene = Scene::start(4, |settings| {
+        settings.faults.latency_ms = "60..60".parse().unwrap();
+        settings.rules.already_there = AlreadyThere::Refused(300);
+    })
+    .await;
+    let (before, restore) = scene.stripped();
+    let run = scene.submit(Action::Activate, [(before.email.to_string(), Some(restore))]).await;
+    let engine = Engine::start(EngineConfig { only_run: Some(run.clone()), ..scene.config() }).await.unwrap();
+    while scene.now_of(&before).user_type != 2 {
+        tokio::task::yield_now().await;
+    }
+    engine.shutdown().await;
+    assert_eq!(&*scene.now_of(&before).role_id, "2", "no call was begun after it");
+    let status = scene.work(&run).await;
+    assert_eq!(status.counters.of(Outcome::Applied), 1, "{:?}", status.counters);
+    assert_eq!((status.effort.lost, status.effort.retries), (0, 0), "{:?}", status.effort);
+    let attempts = scene.store.attempts(&run, 0).await.unwrap();
+    assert_eq!((attempts.len(), attempts[0].verdict), (2, Verdict::Transient), "{attempts:?}");
+    assert_eq!(scene.now_of(&before), before);
+}
+
+#[tokio::test]
 async fn failures_at_any_step_are_retried_until_all_is_given_back() {
     let mut scene = Scene::start(30, |settings| {
         (settings.faults.errors, settings.faults.errors_applied, settings.faults.lost) = (0.05, 0.05, 0.05);

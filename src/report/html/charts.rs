@@ -56,16 +56,16 @@ pub fn outcomes(status: &RunStatus) -> String {
     text
 }
 
-/// `12.3 %`; never 0 or 100 where it is not.
+/// `12.3 %`, on one line; never 0 or 100 where it is not.
 #[expect(clippy::cast_precision_loss, reason = "a share of users, shown to a tenth of a percent")]
 pub fn percent(number: u64, total: u64) -> String {
     let share = 100.0 * number as f64 / total.max(1) as f64;
     match number {
-        0 => "0 %".into(),
-        _ if number == total => "100 %".into(),
-        _ if share < 0.1 => "&lt; 0.1 %".into(),
-        _ if share > 99.9 => "&gt; 99.9 %".into(),
-        _ => format!("{share:.1} %"),
+        0 => "0\u{a0}%".into(),
+        _ if number == total => "100\u{a0}%".into(),
+        _ if share < 0.1 => "&lt;\u{a0}0.1\u{a0}%".into(),
+        _ if share > 99.9 => "&gt;\u{a0}99.9\u{a0}%".into(),
+        _ => format!("{share:.1}\u{a0}%"),
     }
 }
 
@@ -161,7 +161,7 @@ mod tests {
     fn shares_are_never_rounded_to_nothing_or_to_all() {
         assert_eq!(
             [percent(0, 9), percent(9, 9), percent(1, 100_000), percent(99_999, 100_000), percent(1, 3)],
-            ["0 %", "100 %", "&lt; 0.1 %", "&gt; 99.9 %", "33.3 %"]
+            ["0\u{a0}%", "100\u{a0}%", "&lt;\u{a0}0.1\u{a0}%", "&gt;\u{a0}99.9\u{a0}%", "33.3\u{a0}%"]
         );
     }
 

@@ -48,12 +48,14 @@
   }
 
   Array.prototype.forEach.call(table.tHead.rows[0].cells, function (head, column) {
-    var button = document.createElement("button");
-    button.type = "button";
-    button.textContent = head.textContent;
-    head.textContent = "";
-    head.appendChild(button);
-    button.addEventListener("click", function () { sort(column, head); });
+    head.tabIndex = 0;
+    head.title = "Sort by " + head.textContent;
+    head.addEventListener("click", function () { sort(column, head); });
+    head.addEventListener("keydown", function (event) {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      sort(column, head);
+    });
   });
   search.addEventListener("input", soon);
   only.addEventListener("change", filter);

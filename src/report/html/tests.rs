@@ -135,7 +135,8 @@ async fn page(store: &SharedStore, run: &RunId, filter: Filter) -> (String, u64)
 async fn no_name_and_no_message_is_read_as_markup() {
     let (_dir, store, run) = a_run(3).await;
     let (page, _) = page(&store, &run, Filter::default()).await;
-    for markup in ["<script>alert", "<img", "<svgonload", "leavers<b>", "onerror=alert(2)>&amp;<", "\u{202e}"] {
+    for markup in ["<script>alert", "<img", "<svgonload", "leavers<b>", "onerror=alert(2)>&amp;<", "\u{202e}"]
+    {
         assert!(!page.contains(markup), "{markup}");
     }
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("a&amp;b@corp.example"));

@@ -72,10 +72,12 @@ impl Tried {
         self.broken_off.map(|until| Then::Snooze { until, reason: SnoozeReason::Returned })
     }
 
-    /// Says so where a job ends not as wished although its user was changed.
+    /// Says so where a job ends not as wished although its user was changed. Who is gone needs no more words.
     pub fn told(&self, then: Then, unlicensed: &str) -> Then {
         match then {
-            Then::Finish { outcome, message, .. } if self.changed() && !outcome.is_as_wished() => {
+            Then::Finish { outcome, message, .. }
+                if self.changed() && !outcome.is_as_wished() && outcome != Outcome::NotFound =>
+            {
                 let (code, done) = match outcome {
                     Outcome::NoSeat if self.activated => {
                         (ACTIVATED_AS_BASIC, format!("activated as {unlicensed}"))
@@ -282,11 +284,13 @@ mod tests {
         assert_eq!(ended(&both, Outcome::NoSeat), said(ACTIVATED_AS_BASIC, "activated as Basic: why"));
         assert_eq!(ended(&gave, Outcome::NoSeat), said(PARTLY_RESTORED, "given back in part: why"));
         assert_eq!(ended(&none, Outcome::NoSeat), said("7", "why"));
-        for outcome in [Outcome::Rejected, Outcome::Exhausted, Outcome::NotFound] {
+        for outcome in [Outcome::Rejected, Outcome::Exhausted] {
             assert_eq!(ended(&both, outcome), said(PARTLY_RESTORED, "activated: why"));
             assert_eq!(ended(&none, outcome), said("7", "why"));
         }
-        assert_eq!(ended(&both, Outcome::Applied), said("7", "why"));
+        for outcome in [Outcome::Applied, Outcome::NotFound] {
+            assert_eq!(ended(&both, outcome), said("7", "why"));
+        }
     }
 
     #[test]

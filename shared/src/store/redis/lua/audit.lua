@@ -7,7 +7,7 @@
 -- replies  tell: {0, the entry's number}; seal: {0}; {1} where the last sealed entry is another, or there are not so many to be
 --          sealed
 -- keeps    numbers have no gaps; an entry is `at FS event`, never written again, in pages of 4,096; a seal is written once, after
---          the one before it; a seal that is sent again after its reply was lost is answered as the first was
+--          the one before it: who sends one again after its reply was lost finds another head
 -- bounded  by 500 seals
 local function page_of(what, number) return base .. ':' .. what .. ':' .. floor(number / PAGE) end
 
@@ -19,7 +19,6 @@ end
 local known = call('HMGET', base, 'last', 'sealed', 'seal')
 local last, sealed, seal = tonumber(known[1]) or 0, tonumber(known[2]) or 0, known[3] or ''
 local before, count = tonumber(ARGV[3]), #ARGV - 4
-if count > 0 and sealed == before + count and seal == ARGV[#ARGV] then return { 0 } end
 if sealed ~= before or seal ~= ARGV[4] or sealed + count > last then return { 1 } end
 if count == 0 then return { 0 } end
 for i = 1, count do call('HSET', page_of('seals', sealed + i), sealed + i, ARGV[4 + i]) end
