@@ -109,6 +109,13 @@ impl Lane {
     }
 }
 
+/// Users of an account who can sign in, as its workers saw their number last.
+pub async fn active_users(store: &SharedStore, account: &AccountName) -> Option<u64> {
+    let mut pulses = store.pulses(account).await.ok()?;
+    pulses.sort_by_key(|pulse| std::cmp::Reverse(pulse.at));
+    pulses.iter().find_map(|pulse| pulse.active_users)
+}
+
 /// Looks at what an account's workers tell, once a second at most, and keeps the store's time.
 pub struct Watch {
     store: SharedStore,

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All as wished.
     Success = 0,
-    /// The run is over, and some users are not as wished. Only `run`, `resume`, `status --watch`,
-    /// `verify` and a `demo` that disagrees with its directory say this.
+    /// The run is over, and some users are not as wished. Only `run`, `apply`, `undo`, `retry`, `resume`,
+    /// `status --watch`, `verify` and a `demo` that disagrees with its directory say this.
     SomeFailed = 1,
     /// What was given can't be used: a file, a row, an argument.
     InvalidInput = 2,
-    /// Nothing was done, because nobody said yes.
+    /// Nothing was done, because nobody said yes: no answer, no approval, the account's caps, a plan that is not what was
+    /// shown. Also an audit that is not what was sealed.
     Refused = 3,
     /// The configuration, a credential or a scope is wrong; the user corrects it.
     Configuration = 4,
@@ -29,9 +30,10 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0    all as wished
-  1    some users are not as wished (run, resume, status --watch, verify)
+  1    some users are not as wished (run, apply, undo, retry, resume, status --watch, verify)
   2    invalid input: a file, a row, an argument
-  3    refused: nobody said yes
+  3    refused: nobody said yes, the account's caps, an approval that is missing;
+       audit verify: it is not what was sealed
   4    configuration, credentials or scopes
   5    the store or the vendor does not answer
   70   a defect of usher

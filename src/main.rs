@@ -1,22 +1,27 @@
 //! The `usher` command: deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows.
 
 mod activity;
+mod audit;
 mod cli;
 mod commands;
 mod console;
 mod doctor;
+mod dry_run;
 mod ending;
 mod exit;
 mod forecast;
 mod limits;
 mod logging;
 mod outlook;
+mod plan;
 mod progress;
 mod report;
 mod scene;
 mod signals;
 mod submission;
+mod timing;
 mod waits;
+mod who;
 mod wiring;
 mod work;
 
@@ -58,9 +63,10 @@ async fn dispatch(cli: Cli) -> Outcome {
     };
     logging::start(&cli.global, default_log, &bars)?;
     match cli.command {
-        // These two read no configuration: they work on a machine that has none, and touch nothing of the user's.
+        // These read no configuration: they work on a machine that has none, and touch nothing of the user's.
         Command::Demo(args) => return commands::demo::demo(&cli.global, &bars, &args).await,
         Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
+        Command::Token(command) => commands::token::token(cli.global.quiet, &command),
         // A configuration that can't be read is one of the things that it tells.
         Command::Doctor(args) => return commands::doctor::doctor(cli.global, bars, &args).await,
         command => {
@@ -68,6 +74,10 @@ async fn dispatch(cli: Cli) -> Outcome {
             match command {
                 Command::Run(args) => commands::run::run(&context, &args).await,
                 Command::Submit(args) => commands::submit::submit(&context, &args).await,
+                Command::Plan(args) => commands::plan::plan(&context, &args).await,
+                Command::Apply(args) => commands::apply::apply(&context, &args).await,
+                Command::Approve(args) => commands::approve::approve(&context, &args).await,
+                Command::Undo(args) => commands::undo::undo(&context, &args).await,
                 Command::Worker(args) => commands::worker::worker(&context, &args).await,
                 Command::Status(args) => commands::status::status(&context, &args).await,
                 Command::Runs(args) => commands::runs::runs(&context, &args).await,
@@ -76,10 +86,17 @@ async fn dispatch(cli: Cli) -> Outcome {
                 Command::Pause(args) => commands::steer::pause(&context, &args).await,
                 Command::Resume(args) => commands::resume::resume(&context, &args).await,
                 Command::Cancel(args) => commands::steer::cancel(&context, &args).await,
+                Command::Retry(args) => commands::retry::retry(&context, &args).await,
+                Command::Priority(args) => commands::steer::priority(&context, &args).await,
+                Command::Protect(command) => commands::protect::protect(&context, &command).await,
+                Command::Prune(args) => commands::prune::prune(&context, &args).await,
+                Command::Audit(command) => commands::audit::audit(&context, &command).await,
                 Command::Accounts(AccountsCommand::Check { name }) => {
                     commands::accounts::check(&context, name.as_ref()).await
                 }
-                Command::Demo(_) | Command::Simulate(_) | Command::Doctor(_) => Ok(Exit::Success),
+                Command::Demo(_) | Command::Simulate(_) | Command::Token(_) | Command::Doctor(_) => {
+                    Ok(Exit::Success)
+                }
             }
         }
     }

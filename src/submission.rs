@@ -10,73 +10,40 @@ use usher_producer::{
     intake::{self, BadRow, IntakeOptions, Row, RowProblem},
     submit::{Contents, Description, Draft, FillOptions, Filled, Key, SubmitError, Submitted},
 };
-use usher_shared::{config::StoreAddress, store::SharedStore};
+use usher_shared::{Action, RunId, Terms, Timestamp, config::StoreAddress, store::SharedStore};
+use usher_worker::provider::SharedProvider;
 
 use crate::{
+    activity,
     cli::Submission,
     console,
     exit::{Exit, Failure},
     outlook::outlook,
+    plan::guards::{guards, share},
     report::{numbers::of, table::printable},
+    timing, who,
     wiring::{self, Context},
 };
 
-/// Reads the file into the store, shows what it holds and how long it will take, asks, and makes it a run. `alone`: it will
-/// be worked alone, so that other runs are no matter.
+/// Reads the file into the store, shows what it holds and how long it will take, asks, and makes it a run. `provider`: it will
+/// be worked here and alone, so that other runs are no matter, and the vendor can be asked how many users there are.
 pub async fn submit(
     context: &Context,
     store: &SharedStore,
     address: &StoreAddress,
     asked: &Submission,
-    alone: bool,
+    provider: Option<&SharedProvider>,
 ) -> Result<Submitted, Failure> {
     let quiet = context.global.quiet;
-    let (filled, notices) = fill(context, store, asked).await?;
-    let contradictions = notices.contradictions;
-    if filled.contents().requests == 0 && filled.contents().bad.total == notices.no_action.len() as u64 {
-        // One word is missing on the command line, not one in each row.
-        return Err(Failure::new(
-            Exit::InvalidInput,
-            format!(
-                "{} does not say what to do with its users: add --action deactivate (or activate), or give it an action column",
-                asked.file.display()
-            ),
-        ));
-    }
-    for bad in &notices.no_action {
-        console::hint(false, printable(&bad.to_string()));
-    }
-    let draft = match filled {
-        Filled::Clean(draft) => draft,
-        Filled::Flawed(flawed) => {
-            let bad = flawed.contents().bad.total;
-            if asked.skip_invalid && contradictions > 0 {
-                flawed.discard().await.map_err(failure)?;
-                return Err(Failure::new(
-                    Exit::InvalidInput,
-                    format!(
-                        "{} want different things of one user, and --skip-invalid can't say which is right; nothing was \
-                         submitted. Keep one row of each such user",
-                        of(contradictions, "row")
-                    ),
-                ));
-            }
-            if !asked.skip_invalid {
-                flawed.discard().await.map_err(failure)?;
-                return Err(Failure::new(
-                    Exit::InvalidInput,
-                    format!(
-                        "{} can't be used; nothing was submitted. Correct the file, or leave such rows out with --skip-invalid",
-                        of(bad, "row")
-                    ),
-                ));
-            }
-            console::hint(quiet, format_args!("Left out: {}.", of(bad, "bad row")));
-            flawed.skip_invalid().map_err(failure)?
-        }
-    };
+    let (terms, told) = timing::terms(&asked.timing, now(store).await)?;
+    let draft = draft(context, store, asked, terms).await?;
     let contents = draft.contents().clone();
     console::hint(quiet, describe(&contents, asked, address));
+    told.iter().for_each(|line| console::hint(quiet, line));
+    for line in touches(context, store, asked, &contents, provider).await {
+        console::hint(quiet, line);
+    }
+    let alone = provider.is_some();
     let outlook =
         outlook(&context.config, store, &asked.account, contents.requests, asked.priority, alone).await;
     if let Some(outlook) = outlook {
@@ -105,10 +72,111 @@ pub async fn submit(
     Ok(submitted)
 }
 
+/// Reads the file into the store and makes it a run that is only planned. Nothing is asked: nothing is changed.
+pub async fn plan(context: &Context, store: &SharedStore, asked: &Submission) -> Result<RunId, Failure> {
+    let (terms, told) = timing::terms(&asked.timing, now(store).await)?;
+    told.iter().for_each(|line| console::hint(context.global.quiet, line));
+    let draft = draft(context, store, asked, Terms { plan: true, ..terms }).await?;
+    // What was planned yesterday is not what is there today.
+    Ok(draft.seal(Key::Fresh).await.map_err(failure)?.run().clone())
+}
+
+/// The store's time: what its workers go by.
+pub async fn now(store: &SharedStore) -> Timestamp {
+    store.now().await.unwrap_or_else(|_| wiring::clock().now())
+}
+
+/// Which share of the account's users it may touch, and what guards the account: a line each.
+async fn touches(
+    context: &Context,
+    store: &SharedStore,
+    asked: &Submission,
+    contents: &Contents,
+    provider: Option<&SharedProvider>,
+) -> Vec<String> {
+    let out = contents.by_action.get(&Action::Deactivate).copied().unwrap_or(0);
+    let mut active = activity::active_users(store, &asked.account).await;
+    if let (None, Some(provider), false) = (active, provider, asked.yes) {
+        // Asked of the vendor only where somebody reads it.
+        active = first_page(provider).await;
+    }
+    let mut lines = Vec::new();
+    if let Some(share) = active.filter(|_| out > 0).and_then(|active| share(out.min(active), active)) {
+        lines.push(format!("It may deactivate up to {share}."));
+    }
+    let guards = guards(&context.config, &asked.account, contents.requests, active, true, false);
+    // Whoever only submits knows nothing of caps, and hears of them from the workers.
+    if context.config.accounts.contains_key(&asked.account) {
+        lines.extend(guards.lines);
+    }
+    lines
+}
+
+/// How many users the vendor says are active.
+async fn first_page(provider: &SharedProvider) -> Option<u64> {
+    let listings = provider.listings();
+    provider.list(listings.first()?).await.ok()?.total
+}
+
+/// Reads the file into the store, where nobody sees it yet; tells what is wrong with it.
+pub async fn draft(
+    context: &Context,
+    store: &SharedStore,
+    asked: &Submission,
+    terms: Terms,
+) -> Result<Draft, Failure> {
+    let quiet = context.global.quiet;
+    let (filled, notices) = fill(context, store, asked, terms).await?;
+    let contradictions = notices.contradictions;
+    if filled.contents().requests == 0 && filled.contents().bad.total == notices.no_action.len() as u64 {
+        // One word is missing on the command line, not one in each row.
+        return Err(Failure::new(
+            Exit::InvalidInput,
+            format!(
+                "{} does not say what to do with its users: add --action deactivate (or activate), or give it an action column",
+                asked.file.display()
+            ),
+        ));
+    }
+    for bad in &notices.no_action {
+        console::hint(false, printable(&bad.to_string()));
+    }
+    match filled {
+        Filled::Clean(draft) => Ok(draft),
+        Filled::Flawed(flawed) => {
+            let bad = flawed.contents().bad.total;
+            if asked.skip_invalid && contradictions > 0 {
+                flawed.discard().await.map_err(failure)?;
+                return Err(Failure::new(
+                    Exit::InvalidInput,
+                    format!(
+                        "{} want different things of one user, and --skip-invalid can't say which is right; nothing was \
+                         submitted. Keep one row of each such user",
+                        of(contradictions, "row")
+                    ),
+                ));
+            }
+            if !asked.skip_invalid {
+                flawed.discard().await.map_err(failure)?;
+                return Err(Failure::new(
+                    Exit::InvalidInput,
+                    format!(
+                        "{} can't be used; nothing was submitted. Correct the file, or leave such rows out with --skip-invalid",
+                        of(bad, "row")
+                    ),
+                ));
+            }
+            console::hint(quiet, format_args!("Left out: {}.", of(bad, "bad row")));
+            flawed.skip_invalid().map_err(failure)
+        }
+    }
+}
+
 async fn fill(
     context: &Context,
     store: &SharedStore,
     asked: &Submission,
+    terms: Terms,
 ) -> Result<(Filled, Notices), Failure> {
     let options = IntakeOptions { format: asked.format, action: asked.action };
     let file = asked.file.clone();
@@ -132,6 +200,8 @@ async fn fill(
         priority: asked.priority,
         reason: asked.reason.clone(),
         source: Some(asked.file.display().to_string()),
+        from: Some(wiring::host()),
+        terms,
         ..Description::new(asked.account.clone(), &wiring::asked_by())
     };
     let quiet = context.global.quiet;
@@ -140,6 +210,7 @@ async fn fill(
     let mut progress = ReadingProgress { bars: context.bars.clone(), quiet, last: Instant::now() };
     let options = FillOptions {
         clock: wiring::clock(),
+        signer: who::signer(&context.config, asked.name.as_deref())?,
         progress: Some(Box::new(move |so_far| progress.show(so_far.read))),
         // Bad rows are errors, and told even to those who want quiet.
         notice: Some(Box::new(move |row| match row {
@@ -217,7 +288,8 @@ fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-fn failure(error: SubmitError) -> Failure {
+/// A submission that did not become a run.
+pub fn failure(error: SubmitError) -> Failure {
     match error {
         SubmitError::Store(error) => error.into(),
         error => Failure { exit: Exit::InvalidInput, error: error.into() },

@@ -1,8 +1,11 @@
 //! Why a run waits, and until when.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use usher_shared::{
-    DayUse, Hold, HoldReason, Priority, RunPhase, RunStatus, Timestamp, config::StoreAddress,
+    DayUse, HeldReason, Hold, HoldReason, Priority, RunPhase, RunState, RunStatus, Timestamp,
+    config::StoreAddress,
 };
 
 use crate::{
@@ -20,6 +23,8 @@ const WORTH_A_WORD_MS: i64 = 500;
 const SAME_END_MS: u64 = 5_000;
 /// A worker that has just begun, or a run that has just been submitted, is given this long to show up.
 const TO_SHOW_UP_MS: u64 = 3_000;
+/// Workers decide about a run that somebody has let go on within this.
+const TO_DECIDE: Duration = Duration::from_secs(10);
 
 /// Something that a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +62,14 @@ pub fn waits(
         let what = format!("paused by a person; `usher resume {}` goes on", status.run.id);
         waits.push(Wait { why: "paused", until: None, what });
     }
+    let worked = activity.is_none_or(|activity| activity.workers > 0);
+    if let Some(person) = person(status, now, worked) {
+        waits.push(person);
+        // Nobody works it before somebody has said so: no matter whether anybody is there.
+        if status.state() != RunState::Scheduled {
+            return waits;
+        }
+    }
     let day = activity.and_then(Activity::changes).and_then(|lane| lane.day);
     let parked = day.and_then(|day| parked(&day, status.run.priority, now));
     match &status.hold {
@@ -73,6 +86,45 @@ pub fn waits(
         }
     }
     waits
+}
+
+/// A plan that nobody said to apply, a time that has not come, caps, an approval.
+fn person(status: &RunStatus, now: Timestamp, worked: bool) -> Option<Wait> {
+    let run = &status.run.id;
+    let begins = status.run.terms.not_before.filter(|begins| *begins > now);
+    let wait = |why, until, what: String| Some(Wait { why, until, what });
+    if status.phase == RunPhase::Sealed
+        && let Some(begins) = begins
+    {
+        return wait("not_before", Some(begins), "its time has not come".to_owned());
+    }
+    if status.phase != RunPhase::Resolved {
+        return None;
+    }
+    if status.state() == RunState::Planned {
+        let what = format!("planned; `usher apply {run}` carries it out, `usher cancel {run}` forgets it");
+        return wait("planned", None, what);
+    }
+    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since, now, worked))?;
+    let message = printable(held.message.trim_end_matches('.'));
+    match held.reason {
+        // Answered, or asked above.
+        HeldReason::Planned => None,
+        HeldReason::NotBefore => wait("not_before", begins, "its time has not come".to_owned()),
+        HeldReason::Approval => wait("approval", None, message),
+        HeldReason::OverRunCap => wait("over_run_cap", None, message),
+        HeldReason::OverDayCap => wait("over_day_cap", None, message),
+        HeldReason::Unknown => wait("unknown", None, message),
+    }
+}
+
+/// Whether somebody said a moment ago that it may go on: what holds it then is found out anew. Where nobody works it
+/// (`worked`), it is found out once somebody does.
+pub fn is_answered(status: &RunStatus, since: Timestamp, now: Timestamp, worked: bool) -> bool {
+    let go = status.notes.go.as_ref().map(|go| go.at);
+    let approval = status.notes.approval.as_ref().map(|approval| approval.at);
+    let said = go.max(approval).filter(|said| *said > since);
+    said.is_some_and(|said| !worked || now.since(said) < TO_DECIDE)
 }
 
 /// What is known of its users is too old to go by.
@@ -173,10 +225,10 @@ fn is_same_end(one: &Wait, other: &Wait) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use usher_shared::{Action, Counters, Drawn, Effort, NewRun};
+    use usher_shared::{Action, Counters, Drawn, Effort, Held, NewRun};
 
     use super::*;
     use crate::activity::Lane;
@@ -188,7 +240,7 @@ mod tests {
     const NOW: &str = "2026-11-21T20:48:00Z";
     const MIDNIGHT: &str = "2026-11-22T00:00:00Z";
 
-    fn run(priority: Priority) -> RunStatus {
+    pub(crate) fn run(priority: Priority) -> RunStatus {
         RunStatus {
             notes: Default::default(),
             run: NewRun {
@@ -329,6 +381,52 @@ mod tests {
             assert_eq!(told(&status, Some(&activity), "redis://localhost:1"), expected, "{case}");
         }
         assert_eq!(told(&normal(), None, "redis://localhost:1"), Vec::<String>::new(), "nothing is known");
+    }
+
+    #[test]
+    fn a_run_that_waits_for_a_person_says_for_what_and_what_to_type() {
+        let nobody = Activity::default();
+        let held = |reason, since: &str| {
+            let message =
+                "more than 100 users a run; `usher approve 20261121-k3f9zm` by another person.".into();
+            Some(Held { reason, message, since: at(since) })
+        };
+        let told = |status: &RunStatus| told(status, Some(&nobody), "redis://localhost:1");
+        let mut status = run(Priority::Normal);
+        status.phase = RunPhase::Resolved;
+        status.run.terms.plan = true;
+        status.notes.held = held(HeldReason::Planned, NOW);
+        assert!(
+            told(&status)[0].starts_with("planned: planned; `usher apply 20261121-k3f9zm` carries it out")
+        );
+        assert_eq!(told(&status).len(), 1, "that nobody works does not matter");
+        status.run.terms.plan = false;
+        status.notes.held = held(HeldReason::OverRunCap, NOW);
+        assert_eq!(
+            told(&status),
+            ["over_run_cap: more than 100 users a run; `usher approve 20261121-k3f9zm` by another person"]
+        );
+        status.notes.held = held(HeldReason::OverRunCap, "2026-11-21T20:40:00Z");
+        let approval = usher_shared::Approval {
+            by: "bob".into(),
+            at: at("2026-11-21T20:47:59Z"),
+            plan: "0".repeat(64).parse().unwrap(),
+            signature: String::new(),
+        };
+        status.notes.approval = Some(approval);
+        assert!(told(&status)[0].starts_with("no_worker"), "{:?}", told(&status));
+    }
+
+    #[test]
+    fn a_run_whose_time_has_not_come_says_when_it_begins() {
+        let mut status = run(Priority::Normal);
+        status.phase = RunPhase::Sealed;
+        status.run.terms.not_before = Some(at(MIDNIGHT));
+        let words = told(&status, Some(&activity(1, Lane::default())), "redis://localhost:1");
+        assert_eq!(
+            words,
+            ["not_before: its time has not come; goes on by itself at 00:00 UTC, in 3 h 12 min"]
+        );
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! Puts the parts together: the configuration, the store, the providers, the engine.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use indicatif::MultiProgress;
+use secrecy::ExposeSecret;
 use usher_shared::{
     AccountName, Clock, RunId, WorkerId,
+    audit::{AuditHead, AuditKey},
     config::{AccountConfig, Config, ConfigError, StoreAddress},
     store::{self, SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
     admit::Rules,
+    audit::{AuditSealing, audit_key_file},
     limiter::LimiterFactory,
     provider::{ProviderOptions, SharedProvider, Shelf, StoreShelf},
     steady_clock::SteadyClock,
@@ -27,6 +30,7 @@ use crate::{
 };
 
 /// What every subcommand starts from.
+#[derive(Clone)]
 pub struct Context {
     /// The options given.
     pub global: Global,
@@ -114,6 +118,87 @@ pub fn provider(
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })
 }
 
+/// Sets the provider of a configured account up, with the fleet's tokens.
+pub fn shelved_provider(
+    context: &Context,
+    store: &SharedStore,
+    name: &AccountName,
+) -> Result<SharedProvider, Failure> {
+    let account = context.config.account(name)?;
+    provider(&context.config, name, account, Some(shelf(store, worker_id(None))))
+}
+
+/// The key of the audit's seals: as configured, or `audit.key` in the data directory, which a worker on the embedded store
+/// makes. `None` where there is none yet.
+pub fn audit_key(config: &Config, address: &StoreAddress) -> Result<Option<AuditKey>, Failure> {
+    if let Some(source) = &config.audit.key {
+        let secret =
+            source.read().map_err(|source| ConfigError::Secret { key: "audit.key".into(), source })?;
+        return Ok(Some(AuditKey::new(secret.expose_secret().as_bytes())));
+    }
+    match address {
+        StoreAddress::Redis(_) => Ok(None),
+        StoreAddress::Sqlite(_) => {
+            let dir = config.data_dir()?;
+            if dir.join("audit.key").exists() { key_file(&dir).map(Some) } else { Ok(None) }
+        }
+    }
+}
+
+fn key_file(dir: &Path) -> Result<AuditKey, Failure> {
+    let (key, _) = audit_key_file(dir).map_err(|error| Failure::new(Exit::Configuration, error))?;
+    Ok(key)
+}
+
+/// What a worker on this store seals the audit with; it makes a key for the embedded store where there is none.
+fn sealing(config: &Config, address: &StoreAddress) -> Result<Option<AuditSealing>, Failure> {
+    let key = match (audit_key(config, address)?, address) {
+        (Some(key), _) => key,
+        (None, StoreAddress::Redis(_)) => return Ok(None),
+        (None, StoreAddress::Sqlite(_)) => {
+            let dir = config.data_dir()?;
+            private_dir(&dir)?;
+            key_file(&dir)?
+        }
+    };
+    let head_file = head_file(config, address)?;
+    if let Some(dir) = head_file.parent() {
+        private_dir(dir)?;
+    }
+    Ok(Some(AuditSealing { key, head_file: Some(head_file) }))
+}
+
+/// Where the audit's head is noted in the data directory: each store has its own.
+fn head_file(config: &Config, address: &StoreAddress) -> Result<PathBuf, Failure> {
+    let dir = config.data_dir()?;
+    let own = matches!(address, StoreAddress::Sqlite(path) if *path == dir.join("usher.db"));
+    if own {
+        return Ok(dir.join("audit.head"));
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    Ok(dir.join(format!("audit.{}.head", address.to_string().chars().map(plain).collect::<String>())))
+}
+
+/// The heads of the audit that were noted in the data directory; none where no worker has noted one here.
+pub fn noted_heads(config: &Config, address: &StoreAddress) -> Result<Vec<AuditHead>, Failure> {
+    let path = head_file(config, address)?;
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => {
+            return Err(Failure::new(
+                Exit::Configuration,
+                format!("{} can't be read: {error}", path.display()),
+            ));
+        }
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| line.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::new(Exit::Configuration, format!("{}: {error}", path.display())))
+}
+
 /// The fleet's tokens, as this worker takes them from a store and puts them there.
 pub fn shelf(store: &SharedStore, worker: WorkerId) -> Arc<dyn Shelf> {
     StoreShelf::shared(store.clone(), worker)
@@ -138,6 +223,8 @@ pub fn engine(
     Ok(EngineConfig {
         limiter: limiter(address)?,
         config: context.config.worker.clone(),
+        audit: sealing(&context.config, address)?,
+        keep: context.config.retention.keep_days,
         only_run: only_run.cloned(),
         clock: clock(),
         ..EngineConfig::new(store.clone(), accounts, worker_id(None))

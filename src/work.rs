@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use usher_shared::{
-    Hold, HoldReason, RunId, RunStatus,
+    HeldReason, Hold, HoldReason, RunId, RunPhase, RunState, RunStatus, Timestamp,
+    audit::AuditKind,
     config::StoreAddress,
     store::{SharedStore, StoreError},
 };
@@ -15,13 +16,15 @@ use usher_worker::{
 };
 
 use crate::{
+    audit::{self, About},
     cli::Ending,
     commands::{status::verdict, steer::find},
     console, ending,
     exit::{Exit, Failure},
     progress::Progress,
     report::numbers::{count, of},
-    scene::Observer,
+    scene::{Observer, Scene},
+    waits::is_answered,
     wiring::{self, Context},
 };
 
@@ -42,8 +45,21 @@ struct Shown {
     observer: Observer,
 }
 
+/// Until when a run is worked or followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// Every job has its outcome.
+    Over,
+    /// What it would do is known.
+    Planned,
+}
+
 enum Stopped {
     Over,
+    /// What it would do is known.
+    Planned,
+    /// It does not go on before a person has said so.
+    Waits,
     /// On hold until somebody does something.
     Held(Hold),
     /// Somebody paused it.
@@ -69,7 +85,8 @@ pub async fn to_its_end(
         progress: Progress::new(&context.bars, context.global.quiet),
         observer: Observer::of(store, address, &status),
     };
-    let (stopped, engine) = work_or_follow(context, store, address, &status, &provider, &mut shown).await?;
+    let (stopped, engine) =
+        work_or_follow(context, store, address, &status, &provider, &mut shown, Goal::Over).await?;
     shown.progress.end();
 
     let verification = match (&stopped, ending.verify) {
@@ -93,17 +110,11 @@ pub async fn to_its_end(
             let exit = if agrees { verdict(&status) } else { Exit::SomeFailed };
             Ok(Ended { exit, verification })
         }
-        Stopped::Held(hold) => Err(Failure::new(
-            Exit::Configuration,
-            format!(
-                "account {} is on hold: {}. Run {run} stands at {} of {}; no user was failed for it. Once it is put right: \
-                 usher resume {run}",
-                status.run.account,
-                hold.message.trim_end_matches('.'),
-                count(status.counters.finished),
-                of(status.counters.total, "user"),
-            ),
-        )),
+        Stopped::Held(hold) => Err(on_hold(&status, &hold)),
+        Stopped::Waits | Stopped::Planned => {
+            console::hint(false, stands(&status, &shown.observer.look(&status, None).await));
+            Ok(Ended { exit: Exit::Refused, verification: None })
+        }
         Stopped::Paused | Stopped::Interrupted => {
             console::hint(
                 false,
@@ -119,10 +130,86 @@ pub async fn to_its_end(
     }
 }
 
+/// Works or follows a run until what it would do is known, or something keeps it from that; returns it as it is then. Without
+/// a provider workers do it.
+pub async fn until_planned(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    run: &RunId,
+    provider: Option<&SharedProvider>,
+) -> Result<RunStatus, Failure> {
+    let status = find(store, run).await?;
+    let mut shown = Shown {
+        progress: Progress::new(&context.bars, context.global.quiet),
+        observer: Observer::of(store, address, &status),
+    };
+    let stopped = match provider {
+        Some(provider) => {
+            let (stopped, engine) =
+                work_or_follow(context, store, address, &status, provider, &mut shown, Goal::Planned).await?;
+            if let Some(engine) = engine {
+                engine.shutdown().await;
+            }
+            stopped
+        }
+        None => follow(context, store, run, &mut shown, None, None, Goal::Planned)
+            .await?
+            .unwrap_or(Stopped::Interrupted),
+    };
+    shown.progress.end();
+    match stopped {
+        Stopped::Planned | Stopped::Waits | Stopped::Over => find(store, run).await,
+        Stopped::Held(hold) => Err(on_hold(&find(store, run).await?, &hold)),
+        Stopped::Paused | Stopped::Interrupted => Err(Failure::new(
+            Exit::Interrupted,
+            format!(
+                "interrupted; nobody was changed. Run {run} is still to be planned: `usher status {run}` shows how far it is, \
+                 `usher cancel {run}` forgets it"
+            ),
+        )),
+    }
+}
+
+/// What a run stands still for, for people.
+pub fn stands(status: &RunStatus, scene: &Scene) -> String {
+    let waits: Vec<String> = scene.waits.iter().map(|wait| scene.words(wait)).collect();
+    let why = if waits.is_empty() { String::new() } else { format!(": {}", waits.join("; ")) };
+    format!("Run {} is {}{why}.", status.run.id, status.state())
+}
+
+fn on_hold(status: &RunStatus, hold: &Hold) -> Failure {
+    let run = &status.run.id;
+    Failure::new(
+        Exit::Configuration,
+        format!(
+            "account {} is on hold: {}. Run {run} stands at {} of {}; no user was failed for it. Once it is put right: \
+             usher resume {run}",
+            status.run.account,
+            hold.message.trim_end_matches('.'),
+            count(status.counters.finished),
+            of(status.counters.total, "user"),
+        ),
+    )
+}
+
+/// Whether nothing of the run happens before a person has said something.
+fn waits_for_a_person(status: &RunStatus, now: Timestamp) -> bool {
+    if status.state() == RunState::Planned {
+        return status.notes.plan.is_some();
+    }
+    let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since, now, true));
+    status.phase == RunPhase::Resolved
+        && held.is_some_and(|held| {
+            matches!(held.reason, HeldReason::Approval | HeldReason::OverRunCap | HeldReason::OverDayCap)
+        })
+}
+
 /// Takes a pause back, and a hold that waits for somebody: whoever says `run` or `resume` has put right what was wrong, and if
 /// not, the next call finds out.
 pub async fn let_go_on(store: &SharedStore, status: &RunStatus) -> Result<(), Failure> {
     if !status.phase.is_over() && status.paused {
+        audit::tell(store, AuditKind::Resumed, About::run(&status.run.account, &status.run.id)).await?;
         store.resume(&status.run.id).await?;
     }
     let waits_for_somebody = |hold: &Hold| {
@@ -147,6 +234,7 @@ async fn work_or_follow(
     status: &RunStatus,
     provider: &SharedProvider,
     shown: &mut Shown,
+    goal: Goal,
 ) -> Result<(Stopped, Option<Engine>), Failure> {
     let run = &status.run.id;
     let mut told = false;
@@ -156,10 +244,10 @@ async fn work_or_follow(
         match Engine::start(config).await {
             Ok(engine) => {
                 let view = engine.views().pop();
-                let stopped = follow(context, store, run, shown, view, None).await?;
-                if matches!(stopped, Some(Stopped::Interrupted)) {
+                let stopped = follow(context, store, run, shown, view, None, goal).await?;
+                if matches!(stopped, Some(Stopped::Interrupted)) && goal == Goal::Over {
                     // Others on this store must not go on with what a person has just stopped.
-                    pause(store, run).await?;
+                    pause(store, status).await?;
                 }
                 return Ok((stopped.unwrap_or(Stopped::Interrupted), Some(engine)));
             }
@@ -171,10 +259,11 @@ async fn work_or_follow(
                         "Another usher works from this store; following. Should it end first, this one goes on by itself.",
                     );
                 }
-                let followed = follow(context, store, run, shown, None, Some(Duration::from_secs(1))).await?;
+                let a_while = Some(Duration::from_secs(1));
+                let followed = follow(context, store, run, shown, None, a_while, goal).await?;
                 if let Some(stopped) = followed {
-                    if matches!(stopped, Stopped::Interrupted) {
-                        pause(store, run).await?;
+                    if matches!(stopped, Stopped::Interrupted) && goal == Goal::Over {
+                        pause(store, status).await?;
                     }
                     return Ok((stopped, None));
                 }
@@ -193,6 +282,7 @@ async fn follow(
     shown: &mut Shown,
     view: Option<watch::Receiver<AccountView>>,
     at_most: Option<Duration>,
+    goal: Goal,
 ) -> Result<Option<Stopped>, Failure> {
     let start = Instant::now();
     let mut stop = context.stop.clone();
@@ -208,8 +298,16 @@ async fn follow(
                 if status.phase.is_over() {
                     return Ok(Some(Stopped::Over));
                 }
+                if goal == Goal::Planned && status.phase != RunPhase::Sealed && status.notes.plan.is_some() {
+                    return Ok(Some(Stopped::Planned));
+                }
                 if status.paused {
                     return Ok(Some(Stopped::Paused));
+                }
+                if waits_for_a_person(&status, scene.now)
+                    || goal == Goal::Planned && status.state() == RunState::Scheduled
+                {
+                    return Ok(Some(Stopped::Waits));
                 }
                 if let Some(hold) = status.hold.filter(|hold| hold.until.is_none()) {
                     return Ok(Some(Stopped::Held(hold)));
@@ -232,7 +330,9 @@ async fn follow(
     }
 }
 
-async fn pause(store: &SharedStore, run: &RunId) -> Result<(), Failure> {
+async fn pause(store: &SharedStore, status: &RunStatus) -> Result<(), Failure> {
+    let run = &status.run.id;
+    audit::tell(store, AuditKind::Paused, About::run(&status.run.account, run).saying("interrupted")).await?;
     match store.pause(run).await {
         // It was over before it could be paused.
         Ok(()) | Err(StoreError::WrongPhase { .. }) => Ok(()),

@@ -22,4 +22,17 @@ fn the_demo_verifies_itself_and_leaves_its_reports() {
     for report in &reports {
         assert!(ended.out.contains(report.to_str().unwrap()), "{} is named", report.display());
     }
+
+    // The same run as a page: every row of the table for spreadsheets is in it.
+    let run = reports[0].file_stem().unwrap().to_str().unwrap().to_owned();
+    let store = format!("sqlite:{}", dir.join("usher.db").display());
+    place.file("usher.toml", "");
+    let page = place.usher(&["--store", &store, "report", &run, "--format", "html"]).succeeded().out;
+    let csv = place.usher(&["--store", &store, "report", &run, "--format", "csv"]).succeeded().out;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    assert_eq!(page.matches("<tr><td").count(), csv.lines().count() - 1);
+    for line in csv.lines().skip(1) {
+        let user = line.split(',').nth(1).unwrap();
+        assert!(page.contains(&format!("<td>{user}<")), "{user}");
+    }
 }

@@ -54,7 +54,7 @@ impl Provider for Noop {
     fn label(&self, call: Call) -> Label {
         match call {
             Call::Apply(_) => Label("light"),
-            Call::LookUp | Call::List => Label("medium"),
+            Call::LookUp | Call::List | Call::GiveBack(_) => Label("medium"),
         }
     }
 
@@ -100,7 +100,7 @@ impl Provider for Noop {
     }
 
     async fn access(&self) -> Result<Access, Reply> {
-        Ok(Access { granted: vec![], missing: std::collections::BTreeMap::new() })
+        Ok(Access { granted: vec![], missing: Default::default(), missing_to_restore: Default::default() })
     }
 }
 

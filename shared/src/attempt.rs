@@ -20,6 +20,8 @@ pub enum Verdict {
     Transient,
     /// The vendor refuses this user for good.
     Rejected,
+    /// No licence is free for what an activation is to give back. Not retried: somebody has to free one.
+    NoSeat,
     /// The vendor knows no such user.
     NotFound,
     /// The token is invalid or expired. A new token, once.
@@ -42,6 +44,7 @@ impl Verdict {
             Self::Throttled => "throttled",
             Self::Transient => "transient",
             Self::Rejected => "rejected",
+            Self::NoSeat => "no_seat",
             Self::NotFound => "not_found",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",

@@ -32,7 +32,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use diagnosis::{Diagnosis, Level};
 pub use ids::{IdError, JobKey, RunId, WorkerId};
 pub use notes::{Approval, Confirmation, Ending, Go, Held, HeldReason, Note, PlanNote, RunNotes};
-pub use outcome::{Outcome, OutcomeRow};
+pub use outcome::{ACTIVATED_AS_BASIC, Outcome, OutcomeRow, PARTLY_RESTORED};
 pub use protection::{Protection, Protections};
 pub use pulse::{DayUse, LanePulse, Pulse};
 pub use quota::{DayQuota, Drawn, QuotaWindow};

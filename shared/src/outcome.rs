@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, ResolvedUser, Timestamp, UnknownWord, UserRef, WorkerId};
 
+/// The code of a user who was activated, and for whom no licence was free: changed, though not as wished ([`Outcome::NoSeat`]).
+pub const ACTIVATED_AS_BASIC: &str = "activated_as_basic";
+
+/// The code of a user who was activated, or given something back, and not given back all that was wished: changed, though not
+/// as wished ([`Outcome::Rejected`], [`Outcome::Exhausted`], ...).
+pub const PARTLY_RESTORED: &str = "partly_restored";
+
 /// The final fact of a job. Every job ends in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -128,6 +135,15 @@ pub struct OutcomeRow {
     pub last_attempt_at: Option<Timestamp>,
     /// Who finished it, where a worker did: not what the store ended itself, as cancelled or superseded.
     pub worker: Option<WorkerId>,
+}
+
+impl OutcomeRow {
+    /// Whether the run changed this user without bringing it to all that was wished. An undo takes it back like any other change.
+    #[must_use]
+    pub fn changed_in_part(&self) -> bool {
+        !self.outcome.is_as_wished()
+            && matches!(self.code.as_deref(), Some(ACTIVATED_AS_BASIC | PARTLY_RESTORED))
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub struct Terms {
     /// The run that it undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<RunId>,
-    /// It does not begin before: neither are its users resolved.
+    /// It does not begin before: neither are its users resolved, but for a plan's, which are looked at now and again then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// What is not done by then ends as expired.
@@ -283,7 +283,9 @@ impl RunStatus {
             _ if self.cancelled => RunState::Cancelling,
             _ if self.paused => RunState::Paused,
             _ if self.hold.is_some() => RunState::Halted,
-            RunPhase::Sealed if self.held_for(HeldReason::NotBefore) => RunState::Scheduled,
+            RunPhase::Sealed | RunPhase::Resolved if self.held_for(HeldReason::NotBefore) => {
+                RunState::Scheduled
+            }
             RunPhase::Open | RunPhase::Sealed => RunState::Resolving,
             RunPhase::Resolved if self.run.terms.plan && self.notes.go.is_none() => RunState::Planned,
             RunPhase::Resolved => RunState::Held,

@@ -4,17 +4,18 @@
 
 mod redis_support;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use redis::FromRedisValue;
 use redis_support::{
     raw::{FS, Raw, START},
+    structures::check,
     *,
 };
 use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
-    Clock, ManualClock, Priority, RunId, SnoozeReason, Then, Timestamp, Verdict,
+    Clock, Ending, ManualClock, Priority, RunId, SnoozeReason, Then, Timestamp, Verdict,
     store::{Lease, Store, StoreError, redis::RedisStore},
 };
 
@@ -50,7 +51,12 @@ async fn every_refusal_has_its_code() {
         ("admit", vec![RUN]),
         ("promote", vec![RUN, "1"]),
         ("steer", vec![RUN, "pause", "0"]),
-        ("cancel", vec![RUN, "1"]),
+        ("end", vec![RUN, "1", "c\u{1f}\u{1f}", "{}"]),
+        ("reopen", vec![RUN, "0"]),
+        ("note", vec![RUN, "held", "{}"]),
+        ("confirm", vec![RUN, "go", "{}"]),
+        ("reserve", vec![RUN, "1", "count", "5", "15000", "u"]),
+        ("reserve", vec![RUN, "1", "back", "15000"]),
         ("seal", vec![RUN, "1", "{}", "k", "d", "1"]),
     ] {
         assert_eq!(raw.call(name, START, &args).await[0], "-2", "{name} of a run that there is not");
@@ -224,53 +230,6 @@ async fn an_account_s_keys_carry_its_tag() {
     assert!(keys.len() > 10);
 }
 
-/// Sees that what the structures hold is what the counters say, for every run of the account.
-async fn check(raw: &mut Raw, runs: &[RunId]) {
-    let mut leased_in_all = 0;
-    for run in runs {
-        let key = format!(":run:{run}");
-        let ready: Vec<String> = raw.get("LRANGE", &format!("{key}:ready"), &["0", "-1"]).await;
-        let mut places: Vec<String> = ready.clone();
-        for name in ["again", "alone", "wait"] {
-            places.extend(raw.get::<Vec<String>>("ZRANGE", &format!("{key}:{name}"), &["0", "-1"]).await);
-        }
-        let distinct: BTreeSet<&String> = places.iter().collect();
-        assert_eq!(distinct.len(), places.len(), "a job of {run} stands in two places");
-        assert!(ready.is_sorted_by_key(|seq| seq.parse::<u64>().unwrap()), "{ready:?}");
-        assert_eq!(raw.counter(run.as_str(), "queued").await, places.len() as u64, "queued of {run}");
-        let mut sum = 0;
-        for field in ["pending", "queued", "leased", "done"] {
-            sum += raw.counter(run.as_str(), field).await;
-        }
-        assert_eq!(sum, raw.counter(run.as_str(), "total").await, "the total of {run}");
-        leased_in_all += raw.counter(run.as_str(), "leased").await;
-        check_offers(raw, run, &key).await;
-    }
-    let leases: Vec<String> = raw.get("ZRANGEBYSCORE", ":leases", &["-inf", "(inf"]).await;
-    let jobs: usize = leases.iter().map(|lease| lease.split(FS).nth(1).unwrap().split(',').count()).sum();
-    assert_eq!(jobs as u64, leased_in_all, "leased jobs");
-    assert_eq!(raw.get::<u64>("SCARD", ":busy", &[]).await, leased_in_all, "busy users");
-}
-
-/// Sees that a run that may be leased is found where `lease` looks for it, and one that may not is not.
-async fn check_offers(raw: &mut Raw, run: &RunId, key: &str) {
-    let workable = raw.steered(run.as_str()).await == ('a', false, false);
-    for (offer, lists) in [(":order", &["ready", "again"][..]), (":alones", &["alone"]), (":due", &["wait"])]
-    {
-        let mut waiting = 0;
-        for list in lists {
-            let command = if *list == "ready" { "LLEN" } else { "ZCARD" };
-            waiting += raw.get::<u64>(command, &format!("{key}:{list}"), &[]).await;
-        }
-        let score: Option<f64> = raw.get("ZSCORE", offer, &[run.as_str()]).await;
-        assert!(workable || score.is_none(), "{run} stands in {offer} and may not be leased");
-        assert!(
-            !workable || waiting == 0 || score.is_some(),
-            "{run} has {waiting} jobs and is not in {offer}"
-        );
-    }
-}
-
 /// What a random step may meet: the run is over already.
 fn allowed<T>(result: Result<T, StoreError>) {
     if let Err(error) = result {
@@ -315,7 +274,7 @@ async fn one_step(
         80..84 => allowed(store.pause(run).await),
         84..92 => allowed(store.resume(run).await),
         92..95 => allowed(store.set_priority(run, Priority::ALL[random.random_range(0..3)]).await),
-        95 => allowed(store.cancel(run, random.random_range(1..4)).await),
+        95 => allowed(store.end(run, &Ending::deadline(), random.random_range(1..4)).await),
         _ => {
             // A worker that forgets what it holds: its leases lapse in their time.
             held.clear();
@@ -345,7 +304,7 @@ async fn structures_and_counters_agree_after_every_step_of_a_random_run() {
     for run in &runs {
         allowed(store.resume(run).await);
         if store.run(run).await.unwrap().unwrap().cancelled {
-            allowed(store.cancel(run, 500).await);
+            allowed(store.end(run, &Ending::cancelled(), 500).await);
         }
     }
     for _ in 0..2_000 {

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use format_support::{redis_text, sqlite_text, story};
+use format_support::{operated, redis_text, sqlite_text, story};
 use redis::aio::MultiplexedConnection;
 use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
@@ -46,8 +46,11 @@ fn compare(name: &str, written: &str) {
 
 // -- SQLite ------------------------------------------------------------------------------------------------------------
 
-const SQLITE: [(u64, &str); 2] =
-    [(2, include_str!("sqlite_formats/2.sql")), (3, include_str!("sqlite_formats/3.sql"))];
+const SQLITE: [(u64, &str); 3] = [
+    (2, include_str!("sqlite_formats/2.sql")),
+    (3, include_str!("sqlite_formats/3.sql")),
+    (4, include_str!("sqlite_formats/4.sql")),
+];
 
 fn file_of(folder: &tempfile::TempDir, text: &str) -> PathBuf {
     let path = folder.path().join("usher.db");
@@ -76,8 +79,9 @@ async fn the_newest_file_is_what_this_program_writes() {
     let store = SqliteStore::open(&path, clock.clone()).unwrap();
     story::write(&store, &clock).await;
     story::check(&store).await;
+    operated::write(&store).await;
     drop(store);
-    compare("sqlite_formats/3.sql", &sqlite_text::write(&rusqlite::Connection::open(&path).unwrap()));
+    compare("sqlite_formats/4.sql", &sqlite_text::write(&rusqlite::Connection::open(&path).unwrap()));
 }
 
 #[tokio::test]
@@ -96,6 +100,10 @@ async fn a_file_of_each_format_is_brought_up_to_date_and_worked_to_its_end() {
         assert_eq!(story::leasable(&store).await.is_empty(), format < 3, "format {format}");
         drop(store);
         let store = SqliteStore::open(&path, clock.clone()).unwrap();
+        // Before that, nobody told, noted or protected anything.
+        if format >= 4 {
+            operated::check_and_go_on(&store).await;
+        }
         story::work_to_the_end(&store, &clock).await;
         story::check_the_end(&store).await;
     }
@@ -133,7 +141,7 @@ async fn a_file_of_the_first_format_is_brought_up_to_date_and_worked_to_its_end(
 #[tokio::test]
 async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file_of(&folder, SQLITE[1].1);
+    let path = file_of(&folder, SQLITE[2].1);
     let clock = story_ends();
     let store = SqliteStore::open(&path, clock.clone()).unwrap();
     let ask = LeaseAsk {
@@ -148,7 +156,7 @@ async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
     };
     let lease = store.lease(&ask).await.unwrap().leases.remove(0);
     let other = rusqlite::Connection::open(&path).unwrap();
-    other.pragma_update(None, "user_version", 4).unwrap();
+    other.pragma_update(None, "user_version", 5).unwrap();
     let before = sqlite_text::write(&other);
     let refused = [
         store.lease(&ask).await.err(),
@@ -157,15 +165,18 @@ async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
         store.take_seat(&WorkerId::new("w9")).await.err(),
     ];
     for error in refused {
-        assert!(matches!(error, Some(StoreError::TooNew { found: 4, supported: 3 })), "{error:?}");
+        assert!(matches!(error, Some(StoreError::TooNew { found: 5, supported: 4 })), "{error:?}");
     }
     assert_eq!(sqlite_text::write(&other), before);
 }
 
 // -- Redis -------------------------------------------------------------------------------------------------------------
 
-const REDIS: [(u64, &str); 2] =
-    [(1, include_str!("redis_formats/1.redis")), (2, include_str!("redis_formats/2.redis"))];
+const REDIS: [(u64, &str); 3] = [
+    (1, include_str!("redis_formats/1.redis")),
+    (2, include_str!("redis_formats/2.redis")),
+    (3, include_str!("redis_formats/3.redis")),
+];
 
 /// The functions as format 1 had them.
 const FIRST_LIBRARY: &str = include_str!("redis_formats/1.lua");
@@ -193,7 +204,8 @@ async fn the_newest_keys_are_what_this_program_writes() {
     let store = connect(&server, &clock).await.unwrap();
     story::write(&store, &clock).await;
     story::check(&store).await;
-    compare("redis_formats/2.redis", &redis_text::write(&mut connection(&server).await).await);
+    operated::write(&store).await;
+    compare("redis_formats/3.redis", &redis_text::write(&mut connection(&server).await).await);
 }
 
 #[tokio::test]
@@ -206,10 +218,44 @@ async fn keys_of_each_format_are_taken_up_and_worked_to_their_end() {
         let store = connect(&server, &clock).await.unwrap();
         story::check(&store).await;
         assert_eq!(story::leasable(&store).await.is_empty(), format < 2, "format {format}");
+        if format >= 3 {
+            operated::check_and_go_on(&store).await;
+        }
         story::work_to_the_end(&store, &clock).await;
         story::check_the_end(&store).await;
         let schema: u64 = redis::cmd("GET").arg("usher:schema").query_async(&mut connection).await.unwrap();
-        assert_eq!(schema, 2);
+        assert_eq!(schema, 3);
+    }
+}
+
+/// Only the newest format keeps a list of them.
+#[tokio::test]
+async fn runs_that_ended_under_any_format_are_found_to_be_forgotten() {
+    for (format, text) in REDIS {
+        let (server, mut connection) = server_of(text).await;
+        let clock = story_ends();
+        let store = connect(&server, &clock).await.unwrap();
+        if format >= 3 {
+            operated::check_and_go_on(&store).await;
+        }
+        story::work_to_the_end(&store, &clock).await;
+        let ended = store.runs(100).await.unwrap().len();
+        clock.advance(Duration::from_secs(1));
+        let mut gone = Vec::new();
+        while let Some((run, whole)) = store.prune(clock.now()).await.unwrap() {
+            assert!(whole, "a chunk is enough for {run}");
+            gone.push(run);
+        }
+        assert_eq!(gone.len(), ended, "format {format}");
+        let first = gone.iter().position(|run| *run == story::Which::Done.id());
+        assert!(first.is_some_and(|first| first < 3), "format {format}: {gone:?}");
+        let left = redis_text::write(&mut connection).await;
+        for run in gone {
+            // The audit stays.
+            let named = left.lines().find(|line| line.contains(run.as_str()) && !line.contains("{_audit}"));
+            assert_eq!(named, None, "format {format}: {run}");
+        }
+        assert!(!left.contains(":users"), "format {format}: {left}");
     }
 }
 
@@ -219,9 +265,9 @@ async fn keys_that_a_newer_usher_wrote_are_refused_and_left_as_they_are() {
     let _: () = redis::cmd("SET").arg("usher:schema").arg(99).query_async(&mut connection).await.unwrap();
     let before = redis_text::write(&mut connection).await;
     let error = connect(&server, &story_ends()).await.unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 2 }), "{error:?}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 3 }), "{error:?}");
     let words = error.to_string();
-    assert!(words.contains("99") && words.contains('2') && words.contains("use a newer usher"), "{words}");
+    assert!(words.contains("99") && words.contains('3') && words.contains("use a newer usher"), "{words}");
     assert_eq!(redis_text::write(&mut connection).await, before);
 }
 
@@ -244,7 +290,7 @@ async fn an_account_that_a_newer_usher_has_taken_up_is_written_no_more() {
     };
     let lease = store.lease(&ask).await.unwrap().leases.remove(0);
     let mut take_up = redis::cmd("HSET");
-    take_up.arg("usher:{zoom-main}").arg("format").arg(3);
+    take_up.arg("usher:{zoom-main}").arg("format").arg(4);
     let _: () = take_up.query_async(&mut connection).await.unwrap();
     let before = redis_text::write(&mut connection).await;
     let refused = [
@@ -255,7 +301,7 @@ async fn an_account_that_a_newer_usher_has_taken_up_is_written_no_more() {
         store.take_steward(&story::Which::Sealed.id(), &WorkerId::new("w9"), TTL).await.err(),
     ];
     for error in refused {
-        assert!(matches!(error, Some(StoreError::TooNew { found: 3, supported: 2 })), "{error:?}");
+        assert!(matches!(error, Some(StoreError::TooNew { found: 4, supported: 3 })), "{error:?}");
     }
     assert_eq!(redis_text::write(&mut connection).await, before);
     // Another account, which nobody has taken up, goes on.

@@ -14,7 +14,7 @@ use usher_simulator::{
 
 use super::run::{self, Order};
 use crate::{
-    cli::{DemoArgs, Ending, Global, Submission},
+    cli::{DemoArgs, Ending, Global, Submission, Timing},
     console,
     exit::{Exit, Failure, Outcome},
     report::numbers::of,
@@ -68,6 +68,8 @@ pub async fn demo(global: &Global, bars: &MultiProgress, args: &DemoArgs) -> Out
             priority: Priority::Normal,
             format: None,
             skip_invalid: false,
+            timing: Timing::default(),
+            name: None,
             yes: true,
         },
         ending: Ending { verify: true, json: false },

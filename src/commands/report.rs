@@ -8,7 +8,8 @@ use crate::{
     cli::{ReportArgs, ReportFormat},
     console,
     exit::{Exit, Failure, Outcome},
-    report::{Filter, Rows, csv, json, numbers, table},
+    limits,
+    report::{Filter, Rows, csv, html, json, numbers, table},
     wiring::{self, Context},
 };
 
@@ -17,7 +18,7 @@ pub async fn report(context: &Context, args: &ReportArgs) -> Outcome {
     let (store, _) = context.open_store().await?;
     let status = store.run(&args.run).await?.ok_or_else(|| StoreError::NoSuchRun(args.run.clone()))?;
     let filter = Filter { outcomes: args.outcome.clone(), failed: args.failed };
-    let mut rows = Rows::new(&store, &args.run, filter);
+    let mut rows = Rows::new(&store, &args.run, filter.clone());
     let mut to: Box<dyn Write + Send> = match &args.output {
         Some(path) => Box::new(io::BufWriter::new(wiring::private_file(path)?)),
         None => Box::new(io::BufWriter::new(io::stdout())),
@@ -26,6 +27,11 @@ pub async fn report(context: &Context, args: &ReportArgs) -> Outcome {
         ReportFormat::Table => table::write(&mut rows, &mut *to).await,
         ReportFormat::Csv => csv::write(&mut rows, &mut *to).await,
         ReportFormat::Json => json::write(&mut rows, &mut *to).await,
+        ReportFormat::Html => {
+            let limit = limits::of_changes(&context.config, &status.run.account).map(|rate| rate.per_second);
+            let page = html::Page::of(&store, status.clone(), filter, limit).await?;
+            page.write(&mut rows, &mut *to).await
+        }
     };
     match written {
         // A reader that has seen enough (`| head`) is no error.

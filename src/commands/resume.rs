@@ -42,8 +42,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
         return Ok(Exit::Success);
     }
     let name = &status.run.account;
-    let shelf = wiring::shelf(&store, wiring::worker_id(None));
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
+    let provider = wiring::shelved_provider(context, &store, name)?;
     work::let_go_on(&store, &status).await?;
     tell_what_stands(context, &store, &address, run).await?;
     Ok(work::to_its_end(context, &store, &address, run, provider, &args.ending).await?.exit)

@@ -5,10 +5,11 @@ use usher_shared::{RunId, store::SharedStore};
 use crate::{
     cli::{Ending, RunArgs, Submission},
     console,
+    dry_run::dry_run,
     exit::{Failure, Outcome},
     report::numbers::count,
-    submission, wiring,
-    wiring::Context,
+    submission,
+    wiring::{self, Context},
     work::{self, Ended},
 };
 
@@ -22,6 +23,9 @@ pub struct Order {
 
 /// Changes the users in a file.
 pub async fn run(context: &Context, args: &RunArgs) -> Outcome {
+    if args.dry_run.dry_run {
+        return dry_run(context, &args.submission, &args.dry_run, args.ending.json).await;
+    }
     let order = Order { submission: args.submission.clone(), ending: args.ending.clone() };
     Ok(carry_out(context, &order).await?.exit)
 }
@@ -31,9 +35,8 @@ pub async fn carry_out(context: &Context, order: &Order) -> Result<Ended, Failur
     let name = &order.submission.account;
     let (store, address) = context.open_store().await?;
     // Before anything is enqueued: a secret that can't be read should not leave a run behind.
-    let shelf = wiring::shelf(&store, wiring::worker_id(None));
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
-    let submitted = submission::submit(context, &store, &address, &order.submission, true).await?;
+    let provider = wiring::shelved_provider(context, &store, name)?;
+    let submitted = submission::submit(context, &store, &address, &order.submission, Some(&provider)).await?;
     name_others(context, &store, submitted.run()).await?;
     work::to_its_end(context, &store, &address, submitted.run(), provider, &order.ending).await
 }

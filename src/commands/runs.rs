@@ -1,5 +1,7 @@
 //! `usher runs`: the newest runs.
 
+use usher_shared::{RunState, RunStatus};
+
 use crate::{
     cli::RunsArgs,
     console,
@@ -42,5 +44,29 @@ pub async fn runs(context: &Context, args: &RunsArgs) -> Outcome {
         ]);
     }
     console::print(&format!("{}\n", table.trim_fmt()))?;
+    for status in &runs {
+        if let Some(next) = next(status) {
+            console::hint(
+                context.global.quiet,
+                format_args!("{} is {}: {next}", status.run.id, status.state()),
+            );
+        }
+    }
     Ok(Exit::Success)
+}
+
+/// What a person does about a run that waits for one.
+fn next(status: &RunStatus) -> Option<String> {
+    let run = &status.run.id;
+    match status.state() {
+        RunState::Planned => Some(format!("usher apply {run}, or usher cancel {run}")),
+        RunState::Paused => Some(format!("usher resume {run}, or usher cancel {run}")),
+        RunState::Scheduled => status
+            .run
+            .terms
+            .not_before
+            .map(|begins| format!("it begins at {begins}; usher cancel {run} forgets it")),
+        RunState::Held => status.notes.held.as_ref().map(|held| printable(&held.message)),
+        _ => None,
+    }
 }

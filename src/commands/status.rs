@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use usher_shared::{AccountName, RunId, RunStatus, config::StoreAddress, store::SharedStore};
+use usher_shared::{AccountName, RunId, RunState, RunStatus, config::StoreAddress, store::SharedStore};
 
 use super::steer::find;
 use crate::{
@@ -217,6 +217,9 @@ fn speed(lane: &Lane) -> String {
 
 /// The exit code that a run's outcomes deserve.
 pub fn verdict(status: &RunStatus) -> Exit {
+    if status.state() == RunState::Refused {
+        return Exit::Refused;
+    }
     let as_wished: u64 =
         status.counters.outcomes.iter().filter(|(outcome, _)| outcome.is_as_wished()).map(|(_, n)| n).sum();
     if as_wished == status.counters.total { Exit::Success } else { Exit::SomeFailed }

@@ -1,12 +1,14 @@
-//! `usher pause` and `usher cancel`.
+//! `usher pause`, `usher cancel` and `usher priority`.
 
 use usher_shared::{
     RunId, RunStatus,
+    audit::AuditKind,
     store::{CHUNK, SharedStore, StoreError},
 };
 
 use crate::{
-    cli::{CancelArgs, RunArg},
+    audit::{self, About},
+    cli::{CancelArgs, PriorityArgs, RunArg},
     console,
     exit::{Exit, Failure, Outcome},
     report::numbers::{count, of},
@@ -16,6 +18,10 @@ use crate::{
 /// Stops a run for now.
 pub async fn pause(context: &Context, args: &RunArg) -> Outcome {
     let (store, _) = context.open_store().await?;
+    let status = find(&store, &args.run).await?;
+    if !status.phase.is_over() {
+        audit::tell(&store, AuditKind::Paused, About::run(&status.run.account, &args.run)).await?;
+    }
     store.pause(&args.run).await?;
     let status = find(&store, &args.run).await?;
     console::hint(
@@ -46,6 +52,10 @@ pub async fn cancel(context: &Context, args: &CancelArgs) -> Outcome {
         );
         console::confirm(question, false).await?;
     }
+    if !status.phase.is_over() {
+        let about = About::run(&status.run.account, &args.run).saying(format!("{} left", of(left, "user")));
+        audit::tell(&store, AuditKind::Cancelled, about).await?;
+    }
     let in_flight = cancel_all(&store, &args.run).await?;
     let flying = if in_flight > 0 {
         format!(" {} in flight will finish.", of(in_flight, "call"))
@@ -53,6 +63,31 @@ pub async fn cancel(context: &Context, args: &CancelArgs) -> Outcome {
         String::new()
     };
     console::hint(context.global.quiet, format_args!("Run {} is cancelled.{flying}", args.run));
+    Ok(Exit::Success)
+}
+
+/// Changes how soon a run is worked.
+pub async fn priority(context: &Context, args: &PriorityArgs) -> Outcome {
+    let (store, _) = context.open_store().await?;
+    let status = find(&store, &args.run).await?;
+    let (run, was) = (&status.run, status.run.priority);
+    if status.phase.is_over() {
+        return Err(Failure::new(
+            Exit::InvalidInput,
+            format!("run {} is {}: there is nothing to be done sooner", run.id, status.state()),
+        ));
+    }
+    if was == args.priority {
+        console::hint(context.global.quiet, format_args!("Run {} is {was} already.", run.id));
+        return Ok(Exit::Success);
+    }
+    let about = About::run(&run.account, &run.id).saying(format!("from {was} to {}", args.priority));
+    audit::tell(&store, AuditKind::Reprioritized, about).await?;
+    store.set_priority(&run.id, args.priority).await?;
+    console::hint(
+        context.global.quiet,
+        format_args!("Run {} is {} now, and was {was}; calls in flight finish first.", run.id, args.priority),
+    );
     Ok(Exit::Success)
 }
 

@@ -19,9 +19,7 @@ pub async fn verify(context: &Context, args: &RunArg) -> Outcome {
             format!("run {} is {}: it can be verified once it is over", args.run, status.state()),
         ));
     }
-    let name = &status.run.account;
-    let shelf = wiring::shelf(&store, wiring::worker_id(None));
-    let provider = wiring::provider(&context.config, name, context.config.account(name)?, Some(shelf))?;
+    let provider = wiring::shelved_provider(context, &store, &status.run.account)?;
     let verification = work::verify(&store, &address, &provider, &status).await?;
     console::print(&ending::describe(&verification))?;
     Ok(if verification.disagreements.is_empty() { Exit::Success } else { Exit::SomeFailed })

@@ -7,7 +7,7 @@ use usher_shared::{
 };
 use usher_worker::provider::{Access, Examined, Page, Rate, Reply};
 
-use super::{Section, clocks};
+use super::{Section, clocks, guards};
 use crate::{
     exit::{Exit, Failure},
     limits,
@@ -50,6 +50,7 @@ pub async fn look(
             exit,
         ),
     }
+    guards::account(&mut section, name, account);
     if let Some(store) = store {
         work(&mut section, name, store).await;
     }
@@ -61,6 +62,7 @@ fn vendor(section: &mut Section, name: &AccountName, examined: &Examined) {
         Ok(access) => {
             section.add(Diagnosis::ok("token", "granted"));
             scopes(section, access);
+            scopes_to_restore(section, access);
         }
         Err(reply) => failed(section, "token", "no token", reply, name),
     }
@@ -105,6 +107,19 @@ fn scopes(section: &mut Section, access: &Access) {
                 cure,
             ),
         });
+    }
+}
+
+/// What only an undo needs: who never undoes needs none of it.
+fn scopes_to_restore(section: &mut Section, access: &Access) {
+    for (what, any_of) in &access.missing_to_restore {
+        let scopes = any_of.join(" or ");
+        section.add(Diagnosis::warning(
+            "scopes",
+            format!("{what} (optional): MISSING {scopes}"),
+            "an undo stops at the first user who is to get it back; no user fails for it",
+            format!("add the scope {scopes} to the app, if runs are to be undone"),
+        ));
     }
 }
 
@@ -204,6 +219,7 @@ mod tests {
         Access {
             granted: vec!["a".into()],
             missing: missing.iter().map(|(what, scope)| (*what, vec![*scope])).collect(),
+            missing_to_restore: BTreeMap::new(),
         }
     }
 
@@ -219,6 +235,16 @@ mod tests {
         assert_eq!(levels(&[("activate", "w")]), [Level::Warning]);
         assert_eq!(levels(&[("look up", "r")]), [Level::Warning]);
         assert_eq!(levels(&[("list", "r"), ("look up", "r")]), [Level::Failure]);
+    }
+
+    #[test]
+    fn what_only_an_undo_needs_is_named_and_no_failure() {
+        let mut section = Section::new("", "");
+        let missing_to_restore = BTreeMap::from([("give back roles", vec!["role:write:member:admin"])]);
+        scopes_to_restore(&mut section, &Access { missing_to_restore, ..access(&[]) });
+        let [told] = section.diagnoses.as_slice() else { panic!() };
+        assert_eq!(told.level, Level::Warning);
+        assert_eq!(told.found, "give back roles (optional): MISSING role:write:member:admin");
     }
 
     #[test]

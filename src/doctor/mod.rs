@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod clocks;
+mod guards;
 pub mod machine;
 pub mod shown;
 pub mod store;

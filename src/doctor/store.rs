@@ -8,7 +8,7 @@ use usher_shared::{
     store::{SharedStore, redis},
 };
 
-use super::{Section, clocks};
+use super::{Section, clocks, guards};
 use crate::{
     exit::{Exit, Failure},
     limits, wiring,
@@ -37,6 +37,7 @@ pub async fn look(config: &Config, given: Option<StoreAddress>) -> (Section, Opt
     match wiring::open(&address).await {
         Ok(store) => {
             examine(&mut section, &address, &store).await;
+            guards::audit(&mut section, config, &address);
             (section, Some(store))
         }
         Err(Failure { exit, error }) => {

@@ -1,6 +1,6 @@
 //! What to do about each kind of failure.
 
-use usher_shared::Outcome;
+use usher_shared::{ACTIVATED_AS_BASIC, Outcome, PARTLY_RESTORED};
 
 /// What a person can do about an outcome that is not as wished; `None` where there is nothing to do.
 ///
@@ -25,6 +25,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Rejected, "3412") => {
             Some("a free licence or an approval is missing: see the account's plan and policies")
         }
+        (Outcome::Rejected | Outcome::Exhausted | Outcome::Poisoned, PARTLY_RESTORED) => Some(
+            "activated, but not given everything back: put the rest right in the vendor's portal, as the message says",
+        ),
         (Outcome::Rejected, _) => Some("see the vendor's message; once it is put right, run the file again"),
         (Outcome::NotFound, _) => {
             Some("check the spelling; the user may have been deleted, or belong to another account")
@@ -35,6 +38,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Protected, _) => Some("a pattern in the account's `protected` list covers this user"),
         (Outcome::Drifted, _) => Some("the user has changed since the plan was made: plan again"),
         (Outcome::Superseded, _) => Some("a newer run decides about this user: see its report"),
+        (Outcome::NoSeat, ACTIVATED_AS_BASIC) => {
+            Some("can sign in, but has no licence: free one, then give it to the user or retry")
+        }
         (Outcome::NoSeat, _) => Some("free a licence, then run the file again"),
         (Outcome::Exhausted, _) => Some("the vendor kept failing: run the file again later"),
         (Outcome::Expired, _) => Some("the deadline came first: submit again with a later one"),

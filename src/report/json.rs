@@ -37,6 +37,18 @@ pub struct StatusView<'a> {
     last_attempt_at: Option<String>,
     finished_at: Option<String>,
     hold: Option<HoldView<'a>>,
+    /// Whether it stops once it is planned.
+    only_planned: bool,
+    undoes: Option<&'a str>,
+    not_before: Option<String>,
+    deadline: Option<String>,
+    /// The token that proves who asked, as the submitter says; workers verify it.
+    proved_by: Option<&'a str>,
+    plan: Option<PlanView<'a>>,
+    held: Option<HeldView<'a>>,
+    applied_by: Option<&'a str>,
+    approved_by: Option<&'a str>,
+    ending: Option<EndingView<'a>>,
     /// What goes on; left out where nobody looked (`runs --json`).
     #[serde(flatten)]
     scene: Option<SceneView<'a>>,
@@ -86,7 +98,8 @@ struct DayView {
 
 #[derive(Debug, Serialize)]
 struct WaitView<'a> {
-    /// paused, rate_limit, day_quota, kept_for_urgent, vendor_fails, credentials, scope or no_worker.
+    /// paused, rate_limit, day_quota, kept_for_urgent, vendor_fails, credentials, scope, no_worker, resolving_again,
+    /// planned, not_before, approval, over_run_cap, over_day_cap or unknown.
     why: &'static str,
     until: Option<String>,
     message: &'a str,
@@ -98,6 +111,28 @@ struct HoldView<'a> {
     message: &'a str,
     since: String,
     until: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanView<'a> {
+    hash: &'a str,
+    at: String,
+    change: u64,
+    active_users: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldView<'a> {
+    reason: usher_shared::HeldReason,
+    message: &'a str,
+    since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct EndingView<'a> {
+    outcome: Outcome,
+    code: Option<&'a str>,
+    message: &'a str,
 }
 
 fn tenths(rate: f64) -> f64 {
@@ -148,6 +183,7 @@ impl<'a> From<&'a Lane> for LabelView<'a> {
 impl<'a> From<&'a RunStatus> for StatusView<'a> {
     fn from(status: &'a RunStatus) -> Self {
         let (run, counters, effort) = (&status.run, &status.counters, &status.effort);
+        let (terms, notes) = (&run.terms, &status.notes);
         Self {
             run: run.id.as_str(),
             account: run.account.as_str(),
@@ -179,6 +215,29 @@ impl<'a> From<&'a RunStatus> for StatusView<'a> {
                 message: &hold.message,
                 since: hold.since.to_string(),
                 until: shown(hold.until),
+            }),
+            only_planned: terms.plan,
+            undoes: terms.undoes.as_ref().map(|run| run.as_str()),
+            not_before: shown(terms.not_before),
+            deadline: shown(terms.deadline),
+            proved_by: terms.proof.as_ref().map(|proof| proof.by.as_str()),
+            plan: notes.plan.as_ref().map(|plan| PlanView {
+                hash: plan.hash.as_str(),
+                at: plan.at.to_string(),
+                change: plan.change,
+                active_users: plan.active_users,
+            }),
+            held: notes.held.as_ref().map(|held| HeldView {
+                reason: held.reason,
+                message: &held.message,
+                since: held.since.to_string(),
+            }),
+            applied_by: notes.go.as_ref().map(|go| go.by.as_str()),
+            approved_by: notes.approval.as_ref().map(|approval| approval.by.as_str()),
+            ending: notes.ending.as_ref().map(|ending| EndingView {
+                outcome: ending.outcome,
+                code: ending.code.as_deref(),
+                message: &ending.message,
             }),
             scene: None,
         }

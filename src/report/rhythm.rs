@@ -136,7 +136,10 @@ impl Gap {
         // Of the attempts before it, the one that ended next to it.
         let last = before.max_by_key(|attempt| attempt.ended_at);
         let next_to_it = last.filter(|attempt| self.from - attempt.ended_at.as_millis() < STILL_MS);
-        let after = match next_to_it.map(|attempt| attempt.verdict) {
+        // An attempt that had changed its user before it was refused for the rate stands as `transient`, with the 429.
+        let refused = |attempt: &Attempt| attempt.verdict == Verdict::Transient && attempt.http == Some(429);
+        let meant = |attempt: &Attempt| if refused(attempt) { Verdict::Throttled } else { attempt.verdict };
+        let after = match next_to_it.map(meant) {
             Some(Verdict::Throttled) if self.to.rem_euclid(DAY_MS) < AFTER_MIDNIGHT_MS => Cause::Day,
             Some(Verdict::Throttled) => Cause::Refusal,
             Some(Verdict::Transient) => Cause::Failures,

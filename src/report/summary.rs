@@ -25,7 +25,19 @@ struct Failures(BTreeMap<Reason, (u64, String)>);
 #[derive(Debug, Default)]
 pub struct Told {
     failures: Failures,
-    stands: Vec<Stand>,
+    pub(super) stands: Vec<Stand>,
+}
+
+/// Failures that have a reason in common.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind<'a> {
+    pub outcome: Outcome,
+    pub code: Option<&'a str>,
+    pub message: Option<&'a str>,
+    /// How many there are.
+    pub number: u64,
+    /// One of the users.
+    pub example: &'a str,
 }
 
 impl Told {
@@ -35,10 +47,21 @@ impl Told {
         run: &usher_shared::RunId,
         plan: Option<f64>,
     ) -> Result<Self, StoreError> {
+        Self::while_seeing(store, run, plan, |_| ()).await
+    }
+
+    /// The same, with every row shown on the way.
+    pub async fn while_seeing(
+        store: &SharedStore,
+        run: &usher_shared::RunId,
+        plan: Option<f64>,
+        mut see: impl FnMut(&OutcomeRow),
+    ) -> Result<Self, StoreError> {
         let (mut failures, mut rhythm) = (Failures::default(), Rhythm::default());
         let mut rows = Rows::new(store, run, Filter::default());
         while let Some(page) = rows.page().await? {
             for row in &page {
+                see(row);
                 rhythm.add(row);
                 if !row.outcome.is_as_wished() {
                     failures.add(row);
@@ -47,6 +70,24 @@ impl Told {
         }
         let spacing = plan.and_then(usher_worker::limiter::spacing).unwrap_or_default();
         Ok(Self { failures, stands: rhythm.stands(store, run, spacing).await? })
+    }
+
+    /// The failures by reason, the most frequent first.
+    pub(super) fn kinds(&self) -> Vec<Kind<'_>> {
+        let mut kinds: Vec<Kind<'_>> = self
+            .failures
+            .0
+            .iter()
+            .map(|((outcome, code, message), (number, example))| Kind {
+                outcome: *outcome,
+                code: code.as_deref(),
+                message: message.as_deref(),
+                number: *number,
+                example,
+            })
+            .collect();
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.number));
+        kinds
     }
 }
 
@@ -83,6 +124,13 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
         count(counters.finished),
         of(counters.total, "user"),
     );
+    // What a person said is told by the state's word.
+    if let Some(ending) = status.notes.ending.as_ref().filter(|ending| ending.code.is_some()) {
+        let _ = writeln!(text, "{}.", capital(&printable(ending.message.trim_end_matches('.'))));
+    }
+    if let Some(run) = &status.run.terms.undoes {
+        let _ = writeln!(text, "It undoes run {run}.");
+    }
     for outcome in Outcome::ALL {
         let number = counters.of(outcome);
         if number > 0 {
@@ -99,15 +147,13 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
     text.push_str(&effort(status, &told.stands, plan));
     if !failures.0.is_empty() {
         text.push_str("\nNot as wished:\n");
-        let mut kinds: Vec<_> = failures.0.iter().collect();
-        kinds.sort_by_key(|(_, (number, _))| std::cmp::Reverse(*number));
-        for ((outcome, code, message), (number, example)) in kinds.iter().take(REASONS_SHOWN) {
-            let telling = code.as_deref().filter(|code| *code != outcome.as_str());
+        let kinds = told.kinds();
+        for Kind { outcome, code, message, number, example } in kinds.iter().take(REASONS_SHOWN) {
+            let telling = code.filter(|code| *code != outcome.as_str());
             let shown_code = telling.map(|code| format!(" ({})", printable(code))).unwrap_or_default();
-            let message =
-                message.as_deref().map(|message| format!(": {}", printable(message))).unwrap_or_default();
+            let message = message.map(|message| format!(": {}", printable(message))).unwrap_or_default();
             let _ = writeln!(text, "  {:>9}  {outcome}{shown_code}{message}", count(*number));
-            if let Some(advice) = advice(*outcome, code.as_deref()) {
+            if let Some(advice) = advice(*outcome, *code) {
                 let _ = writeln!(text, "             -> {advice}");
             }
             let _ = writeln!(text, "             such as {}", printable(example));
@@ -120,7 +166,13 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
     text
 }
 
-fn words(outcome: Outcome) -> &'static str {
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+/// What an outcome is called in a sentence.
+pub(super) fn words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Applied => "applied",
         Outcome::AlreadyApplied => "already so",
@@ -138,7 +190,7 @@ fn words(outcome: Outcome) -> &'static str {
 }
 
 /// Calls, and how fast they were made while any were: a time without a call is told by itself, with its cause.
-fn effort(status: &RunStatus, stands: &[Stand], plan: Option<f64>) -> String {
+pub(super) fn effort(status: &RunStatus, stands: &[Stand], plan: Option<f64>) -> String {
     let effort = &status.effort;
     let (Some(first), Some(last)) = (effort.first_attempt_at, effort.last_attempt_at) else {
         let said = if status.phase.is_over() { "was needed" } else { "has been made yet" };

@@ -190,6 +190,8 @@ impl Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
         command.args(["worker", "--name", &self.post.name, "--config"]).arg(&self.config);
         command.current_dir(&self.dir).env_clear().env("HOME", &self.dir);
+        // So that a failure can be looked at more closely.
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "USHER_LOG"));
         command.envs(self.post.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());

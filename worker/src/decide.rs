@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use usher_shared::{
-    Action, Hold, HoldReason, Outcome, ResolvedUser, SnoozeReason, Status, Then, Timestamp, Verdict,
+    Action, Hold, HoldReason, Outcome, PARTLY_RESTORED, ResolvedUser, SnoozeReason, Status, Then, Timestamp,
+    Verdict,
 };
 
 use crate::{
     limiter::Parked,
-    provider::{Reply, Throttle},
+    provider::{Part, Reply, Throttle},
 };
 
 /// The wait after a refusal for the calls of one second, where the vendor names none. A whole second's wait would cost
@@ -120,6 +121,8 @@ pub fn decide(
         Verdict::AlreadyApplied if facts.may_have_applied => Decision::only(finish(Outcome::Applied, reply)),
         Verdict::AlreadyApplied => Decision::only(finish(Outcome::AlreadyApplied, reply)),
         Verdict::NotFound => Decision::only(finish(Outcome::NotFound, reply)),
+        // Seats come free when somebody frees one, not by themselves: a person has to see it.
+        Verdict::NoSeat => Decision::only(finish(Outcome::NoSeat, reply)),
         // Kept as rejected even where the user was in the desired state before: an unknown refusal is no proof that the
         // user still is, and "rejected" makes a person look.
         Verdict::Rejected | Verdict::Unknown => Decision::only(finish(Outcome::Rejected, reply)),
@@ -132,15 +135,25 @@ pub fn decide(
     }
 }
 
-/// What becomes of a job that was held at [`POISON_DEATHS`] deaths, after a look at its user.
+/// What becomes of a job that was held at [`POISON_DEATHS`] deaths, after a look at its user, who lacks these of the things that
+/// the job gives back.
 #[must_use]
-pub fn decide_poison(facts: &JobFacts, deaths: u32, seen: Option<&ResolvedUser>) -> Then {
+pub fn decide_poison(facts: &JobFacts, deaths: u32, seen: Option<&ResolvedUser>, lacking: &[Part]) -> Then {
     let (outcome, code, message) = match seen {
         None => (
             Outcome::NotFound,
             None,
             "the user was gone when it was looked at after the last death".to_owned(),
         ),
+        Some(user) if user.before.status == facts.action.desired() && !lacking.is_empty() => {
+            let lacks: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+            let code = if facts.before == facts.action.desired() { "poisoned" } else { PARTLY_RESTORED };
+            let message = format!(
+                "{deaths} workers died while they held this job; the user is active, but lacks {}",
+                lacks.join(", ")
+            );
+            (Outcome::Poisoned, Some(code.to_owned()), message.chars().take(500).collect())
+        }
         Some(user) if user.before.status == facts.action.desired() => {
             let outcome = if facts.before == facts.action.desired() && !facts.may_have_applied {
                 Outcome::AlreadyApplied

@@ -81,6 +81,7 @@ impl Health {
             Verdict::Applied
             | Verdict::AlreadyApplied
             | Verdict::Rejected
+            | Verdict::NoSeat
             | Verdict::NotFound
             | Verdict::Unknown => {
                 *self = Self::default();

@@ -41,7 +41,8 @@ pub fn next_step(run: &RunStatus, now: Timestamp) -> NextStep {
         return NextStep::Nothing;
     }
     match run.phase {
-        RunPhase::Sealed if terms.not_before.is_some_and(|at| at > now) => {
+        // A plan is looked at now, and applied then.
+        RunPhase::Sealed if !terms.plan && terms.not_before.is_some_and(|at| at > now) => {
             let noted = run.notes.held.as_ref().is_some_and(|held| held.reason == HeldReason::NotBefore);
             if noted { NextStep::Nothing } else { NextStep::Schedule }
         }

@@ -83,6 +83,7 @@ fn claim(row: &OutcomeRow) -> Option<(String, Claim)> {
     let user = row.resolved.as_ref()?;
     let (expected, binding) = match row.outcome {
         Outcome::Applied | Outcome::AlreadyApplied => (row.action.desired(), true),
+        _ if row.changed_in_part() => (row.action.desired(), true),
         // A newer run decides about this user.
         Outcome::Superseded | Outcome::NotFound => return None,
         _ => (user.before.status, false),
@@ -317,6 +318,18 @@ mod tests {
             (claim.seq, claim.binding, claim.expected)
         });
         (comparison.checked(), doubts.collect())
+    }
+
+    #[test]
+    fn who_was_changed_in_part_is_vouched_for_as_activated() {
+        let before = user("a", "a@corp.example", Status::Inactive);
+        let basic = OutcomeRow {
+            code: Some(usher_shared::ACTIVATED_AS_BASIC.into()),
+            ..row(0, Action::Activate, Outcome::NoSeat, Some(before.clone()))
+        };
+        let now = user("a", "a@corp.example", Status::Active);
+        assert_eq!(doubted(std::slice::from_ref(&basic), &[now]).1, []);
+        assert_eq!(doubted(&[basic], &[before]).1, [(0, true, Status::Active)]);
     }
 
     #[test]

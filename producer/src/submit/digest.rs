@@ -21,11 +21,19 @@ impl Digest {
         digest
     }
 
-    /// Adds a request: who, what and why, but not where it stood.
+    /// Adds a request: who, what, why, and what is given back, but not where it stood.
     pub(super) fn add(&mut self, request: &Request) {
         self.text(&request.user.key());
         self.text(request.action.as_str());
         self.text(request.reason.as_deref().unwrap_or_default());
+        if let Some(restore) = &request.restore {
+            // No user has a slash in its name: what follows is not the next request.
+            self.text("/restore");
+            self.text(restore.license.as_deref().unwrap_or_default());
+            self.text(restore.role.as_deref().unwrap_or_default());
+            restore.groups.iter().for_each(|group| self.text(group));
+            self.text("/");
+        }
         if self.buffer.len() >= 512 {
             self.hasher.update(&self.buffer);
             self.buffer.clear();
@@ -56,7 +64,7 @@ impl Digest {
 
 #[cfg(test)]
 mod tests {
-    use usher_shared::Action;
+    use usher_shared::{Action, Restore};
 
     use super::*;
 
@@ -79,6 +87,26 @@ mod tests {
     fn the_same_people_and_actions_have_one_digest_wherever_they_stood() {
         let first = digest("zoom", &[(2, "Ann@x", Action::Deactivate, None)]);
         assert_eq!(first, digest("zoom", &[(9, "ann@X", Action::Deactivate, None)]));
+    }
+
+    #[test]
+    fn what_is_given_back_changes_the_digest() {
+        let digest = |restore: Option<Restore>| {
+            let mut digest = Digest::new(&"zoom".parse().unwrap());
+            let (user, action) = ("a".parse().unwrap(), Action::Activate);
+            digest.add(&Request { line: 1, user, action, reason: None, restore });
+            digest.finish()
+        };
+        let all = [
+            None,
+            Some(Restore::default()),
+            Some(Restore { license: Some("2".into()), ..Restore::default() }),
+            Some(Restore { role: Some("2".into()), ..Restore::default() }),
+            Some(Restore { groups: vec!["2".into()], ..Restore::default() }),
+            Some(Restore { groups: vec!["2".into(), "3".into()], ..Restore::default() }),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.clone().into_iter().map(digest).collect();
+        assert_eq!(distinct.len(), all.len());
     }
 
     #[test]

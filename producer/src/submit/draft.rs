@@ -1,7 +1,8 @@
 //! A submission that lies in the store and that nobody sees yet.
 
 use usher_shared::{
-    RunId,
+    RunId, Terms,
+    audit::AuditEvent,
     store::{Idempotency, Seal, Sealed, SharedStore, StoreError},
 };
 
@@ -21,6 +22,9 @@ pub struct Draft {
     store: SharedStore,
     run: RunId,
     contents: Contents,
+    terms: Terms,
+    /// What the audit is told before it becomes a run.
+    event: AuditEvent,
     patience: Patience,
 }
 
@@ -76,12 +80,13 @@ impl Draft {
     where
         R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
     {
-        let patience = options.patience;
+        let (patience, terms) = (options.patience, description.terms.clone());
         let (run, contents) = fill(store, &description, rows, options).await?;
         let clean = contents.bad.total == 0;
         match run {
             Some(run) => {
-                let draft = Self { store: store.clone(), run, contents, patience };
+                let event = description.event(&run, &contents);
+                let draft = Self { store: store.clone(), run, contents, terms, event, patience };
                 Ok(if clean {
                     Filled::Clean(draft)
                 } else {
@@ -105,14 +110,14 @@ impl Draft {
         &self.contents
     }
 
-    /// Makes it a run, in one step; or finds the run that the key stands for.
+    /// Makes it a run, in one step; or finds the run that the key stands for. The audit is told before.
     ///
     /// # Errors
     /// [`SubmitError::Key`] for a key that can't be one; [`SubmitError::Store`], with a conflict where the key stands for
     /// other content; [`SubmitError::Expired`] where too much time has passed since it was filled.
     pub async fn seal(self, key: Key) -> Result<Submitted, SubmitError> {
-        let Self { store, run, contents, patience } = self;
-        let (key, again_after_end) = match key.of(&contents.digest) {
+        let Self { store, run, contents, terms, event, patience } = self;
+        let (key, again_after_end) = match key.of(&contents.digest, &run, &terms) {
             Ok(key) => key,
             Err(error) => {
                 forget(&store, &run).await;
@@ -124,6 +129,8 @@ impl Draft {
             by_action: contents.by_action,
             idempotency: Idempotency { key, digest: contents.digest, again_after_end },
         };
+        // Told first: what is not in the audit is not done.
+        patience.call(|| store.tell(&event)).await?;
         match patience.call(|| store.seal(&run, &seal)).await {
             Ok(Sealed::New { previous }) => Ok(Submitted::New { run, previous }),
             Ok(Sealed::Existing(run)) => Ok(Submitted::Existing { run }),

@@ -24,6 +24,9 @@ pub enum SubmitError {
         /// The first.
         first: Box<BadRow>,
     },
+    /// The token that should prove who submits can't sign. Never retried; its holder copies it again.
+    #[error(transparent)]
+    Identity(#[from] usher_shared::identity::IdentityError),
     /// A key that can't be one. Never retried; the caller makes another.
     #[error(
         "{0:?} can't be an idempotency key: use 1 to 200 printable characters that don't begin with `content:`"

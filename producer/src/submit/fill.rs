@@ -7,6 +7,7 @@ use rand::{Rng, rngs::StdRng};
 use tokio::sync::mpsc;
 use usher_shared::{
     Clock, NewRun, RunId, SystemClock,
+    identity::{IdentityError, PersonalToken, Proof, submission_text},
     store::{SharedStore, StoreError},
 };
 
@@ -34,6 +35,8 @@ pub struct FillOptions {
     pub in_flight: NonZeroUsize,
     /// Told how far it has come, after each chunk that is stored.
     pub progress: Option<Box<dyn FnMut(Progress) + Send>>,
+    /// Proves who submits.
+    pub signer: Option<Signer>,
     /// Told of every duplicate and bad row as it is read, however many; called from the thread that reads.
     pub notice: Option<Notice>,
 }
@@ -46,8 +49,25 @@ impl Default for FillOptions {
             patience: Patience::default(),
             in_flight: NonZeroUsize::MIN.saturating_add(3),
             progress: None,
+            signer: None,
             notice: None,
         }
+    }
+}
+
+/// Proves who submits: a personal token, and the name by which workers know it.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// The name of the token.
+    pub by: String,
+    /// The token.
+    pub token: PersonalToken,
+}
+
+impl Signer {
+    fn sign(&self, run: &NewRun) -> Result<Proof, IdentityError> {
+        let text = submission_text(&run.id, &run.account, &self.by, run.created_at);
+        Ok(Proof { by: self.by.clone(), signature: self.token.sign(&text)? })
     }
 }
 
@@ -80,8 +100,8 @@ pub(super) async fn fill(
     rows: impl Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
     options: FillOptions,
 ) -> Result<(Option<RunId>, Contents), SubmitError> {
-    let FillOptions { clock, random, patience, in_flight, progress, notice } = options;
-    let mut filling = Filling { store, description, clock, random, patience, progress, run: None };
+    let FillOptions { clock, random, patience, in_flight, progress, signer, notice } = options;
+    let mut filling = Filling { store, description, clock, random, patience, progress, signer, run: None };
     let result = filling.all(rows, notice, in_flight.get()).await;
     if result.is_err()
         && let Some(run) = &filling.run
@@ -105,6 +125,7 @@ struct Filling<'a> {
     random: Box<dyn Rng + Send>,
     patience: Patience,
     progress: Option<Box<dyn FnMut(Progress) + Send>>,
+    signer: Option<Signer>,
     run: Option<RunId>,
 }
 
@@ -163,7 +184,10 @@ impl Filling<'_> {
         loop {
             ids += 1;
             let now = self.clock.now();
-            let run: NewRun = self.description.run(RunId::new(now, &mut self.random), now);
+            let mut run: NewRun = self.description.run(RunId::new(now, &mut self.random), now);
+            if let Some(signer) = &self.signer {
+                run.terms.proof = Some(signer.sign(&run)?);
+            }
             match self.patience.call(|| self.store.open_run(&run)).await {
                 Ok(()) => return Ok(self.run.insert(run.id).clone()),
                 Err(StoreError::IdTaken(_)) if ids < IDS => {}

@@ -17,7 +17,7 @@
 //!         reason: Some("dismissed".to_owned()),
 //!         ..Description::new("zoom-main".parse()?, "hr-portal")
 //!     };
-//!     let request = Request { line: 1, user: address.parse()?, action: Action::Deactivate, reason: None };
+//!     let request = Request { line: 1, user: address.parse()?, action: Action::Deactivate, reason: None, restore: None };
 //!     match submit(store, description, [request]).await? {
 //!         Submitted::New { run, .. } => println!("submitted as {run}"),
 //!         Submitted::Existing { run } => println!("already on its way as {run}"),
@@ -41,7 +41,7 @@ pub use contents::{Contents, Listed};
 pub use description::{Description, Key, Submitted};
 pub use draft::{Draft, Filled, FlawedDraft};
 pub use error::SubmitError;
-pub use fill::{FillOptions, Progress};
+pub use fill::{FillOptions, Progress, Signer};
 pub use gather::{Distinct, Notice, distinct};
 pub use patience::Patience;
 

@@ -128,7 +128,6 @@ impl fmt::Debug for Seat {
 }
 
 /// Queue and ledger in one. Every method is safe to call again after an error that [`StoreError::is_retryable`].
-#[allow(unused_variables, reason = "until every store does all of it")]
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     // -- putting work in -------------------------------------------------------------------------------------------
@@ -199,22 +198,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the run's requests came to, from place `from_seq` on, in file order, at most `limit`: those that are resolved,
     /// duplicates included. A page that is shorter than `limit` is the last. Any phase after open; once the run is admitted
     /// or being ended, what was settled may be told with the outcome that its job got.
-    async fn planned(&self, run: &RunId, from_seq: u64, limit: usize) -> Result<Vec<Planned>, StoreError> {
-        not_built_yet()
-    }
+    async fn planned(&self, run: &RunId, from_seq: u64, limit: usize) -> Result<Vec<Planned>, StoreError>;
 
     /// Writes a note on a run that is not over, in place of the one of its kind.
-    async fn note(&self, run: &RunId, note: &Note) -> Result<(), StoreError> {
-        not_built_yet()
-    }
+    async fn note(&self, run: &RunId, note: &Note) -> Result<(), StoreError>;
 
     /// A person lets a resolved run go on: noted, the run numbered anew, so that it wins over whatever was sealed before, and
     /// its users as if it had stood still, so that they are resolved again before it is admitted; a resolving that is under
     /// way ends, because it began before. The same again changes nothing, whatever has become of the run. [`StoreError::WrongPhase`] where the run is not resolved, or is being cancelled; or is no plan that could be
     /// applied.
-    async fn confirm(&self, run: &RunId, confirmation: &Confirmation) -> Result<(), StoreError> {
-        not_built_yet()
-    }
+    async fn confirm(&self, run: &RunId, confirmation: &Confirmation) -> Result<(), StoreError>;
 
     /// Counts users (by [`ResolvedUser::key`](crate::ResolvedUser::key), at most [`CHUNK`]) towards the account's cap of a
     /// day on behalf of a resolved run, in one step: all of them or, where more than `cap` distinct users of the day would
@@ -229,14 +222,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         day: UtcDay,
         users: &[String],
         cap: u64,
-    ) -> Result<Reserved, StoreError> {
-        not_built_yet()
-    }
+    ) -> Result<Reserved, StoreError>;
 
     /// Takes back what was counted on behalf of a run, at most [`CHUNK`] users a call; returns how many are left.
-    async fn unreserve(&self, run: &RunId, day: UtcDay) -> Result<u64, StoreError> {
-        not_built_yet()
-    }
+    async fn unreserve(&self, run: &RunId, day: UtcDay) -> Result<u64, StoreError>;
 
     /// Lets a resolved run begin: from here on it wins over runs that were sealed earlier, user by user as
     /// [`Store::promote`] comes to them, and yields to those sealed later, in whatever order they are admitted: a large run
@@ -297,9 +286,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Ends the rest of a run, as [`Store::cancel`] does, with the outcome, code and message of `ending`; once a run is being
     /// ended, the first ending stands and is noted. Whatever ended so decides about nobody.
-    async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError> {
-        not_built_yet()
-    }
+    async fn end(&self, run: &RunId, ending: &Ending, limit: usize) -> Result<u64, StoreError>;
 
     /// Has finished jobs of a run that is over tried again, at most [`CHUNK`] a call: those at these places that did not end
     /// as applied or already applied, as if they had never been resolved; their attempts stay, their budget and their count
@@ -309,32 +296,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// number. Notes of its holding, approval and ending are gone. Returns how many jobs are tried again; where none is, the
     /// run stays as it is. [`StoreError::WrongPhase`] where the run is neither over nor sealed and paused, or is being
     /// cancelled.
-    async fn reopen(&self, run: &RunId, seqs: &[u64]) -> Result<u64, StoreError> {
-        not_built_yet()
-    }
+    async fn reopen(&self, run: &RunId, seqs: &[u64]) -> Result<u64, StoreError>;
 
     /// Forgets a run that ended before that moment, with its jobs, attempts and outcomes, at most [`CHUNK`] rows a call; of
     /// several the one that ended first. From the first call on it is not seen any more; its idempotency key is free. What
     /// newer runs' precedence over older ones stands on stays for as long as a run older than it is not over. Returns the run that it forgot something of, and whether all of it is gone; `None` where none is left.
-    async fn prune(&self, ended_before: Timestamp) -> Result<Option<(RunId, bool)>, StoreError> {
-        not_built_yet()
-    }
+    async fn prune(&self, ended_before: Timestamp) -> Result<Option<(RunId, bool)>, StoreError>;
 
     /// Adds to an account's list of protected users, in place of the entry with the same pattern. Patterns are compared to
     /// the letter.
-    async fn protect(&self, account: &AccountName, protection: &Protection) -> Result<(), StoreError> {
-        not_built_yet()
-    }
+    async fn protect(&self, account: &AccountName, protection: &Protection) -> Result<(), StoreError>;
 
     /// Takes an entry off an account's list of protected users; `false` where there was none.
-    async fn unprotect(&self, account: &AccountName, pattern: &str) -> Result<bool, StoreError> {
-        not_built_yet()
-    }
+    async fn unprotect(&self, account: &AccountName, pattern: &str) -> Result<bool, StoreError>;
 
     /// An account's list of protected users. Every [`Leased`] names its version, read in the same step.
-    async fn protections(&self, account: &AccountName) -> Result<Protections, StoreError> {
-        not_built_yet()
-    }
+    async fn protections(&self, account: &AccountName) -> Result<Protections, StoreError>;
 
     /// Changes how soon a run is worked.
     async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError>;
@@ -424,25 +401,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     // -- audit -----------------------------------------------------------------------------------------------------
 
     /// Appends to the audit; returns the entry's number. Numbers have no gaps. Nothing takes an entry away.
-    async fn tell(&self, event: &AuditEvent) -> Result<u64, StoreError> {
-        not_built_yet()
-    }
+    async fn tell(&self, event: &AuditEvent) -> Result<u64, StoreError>;
 
     /// The audit's entries from that number on, in order, at most `limit`.
-    async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        not_built_yet()
-    }
+    async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// The last sealed entry.
-    async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
-        not_built_yet()
-    }
+    async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError>;
 
     /// Seals the entries that follow `head`, in order, at most [`CHUNK`], in one step; `false`, and nothing is written, where
     /// the last sealed entry is another by now, or where fewer entries follow it than there are seals.
-    async fn seal_audit(&self, head: Option<&AuditHead>, seals: &[String]) -> Result<bool, StoreError> {
-        not_built_yet()
-    }
+    async fn seal_audit(&self, head: Option<&AuditHead>, seals: &[String]) -> Result<bool, StoreError>;
 
     /// Looks at itself: can a ledger be trusted to it? Changes nothing. What can't be looked at is left out, or said.
     async fn examine(&self) -> Vec<Finding> {
@@ -451,11 +420,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The store's time: its own server's, where it has one.
     async fn now(&self) -> Result<Timestamp, StoreError>;
-}
-
-/// For as long as a store is being built.
-fn not_built_yet<T>() -> Result<T, StoreError> {
-    Err(StoreError::Refused("this store can't do that yet".into()))
 }
 
 /// A store, shared.

@@ -7,6 +7,7 @@
     reason = "each test program uses what it needs"
 )]
 
+pub mod operated;
 pub mod redis_text;
 pub mod sqlite_text;
 pub mod story;

@@ -1,14 +1,17 @@
 //! The calls that a script comes to, and how they are made on one store: its answers as texts that can be compared.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write as _},
     sync::Arc,
     time::Duration,
 };
 
 use usher_shared::{
-    AccountName, Hold, JobReport, NewRun, Priority, Request, RunId, Timestamp, WorkerId,
-    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError},
+    AccountName, Confirmation, Ending, Hold, JobReport, NewRun, Note, Priority, Protection, Request, RunId,
+    Timestamp, WorkerId,
+    audit::{AuditEvent, AuditHead},
+    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError, UtcDay},
 };
 
 /// One call of the trait. Leases and stewardships are named by the order in which they were granted, for their tokens are
@@ -32,6 +35,18 @@ pub enum Call {
     Pause(RunId),
     Resume(RunId),
     Cancel(RunId, usize),
+    End(RunId, Ending, usize),
+    Note(RunId, Note),
+    Confirm(RunId, Confirmation),
+    Reserve(RunId, UtcDay, Vec<String>, u64),
+    Unreserve(RunId, UtcDay),
+    Reopen(RunId, Vec<u64>),
+    /// Until nothing is left that ended before then.
+    Prune(Timestamp),
+    Protect(AccountName, Protection),
+    Unprotect(AccountName, String),
+    Tell(AuditEvent),
+    SealAudit(Option<AuditHead>, Vec<String>),
     SetPriority(RunId, Priority),
     Hold(AccountName, Hold),
     Release(AccountName),
@@ -102,7 +117,13 @@ impl Side {
                     }
                     self.next_due = leased.next_due;
                     let (due, alone) = (leased.next_due, leased.alone_waiting);
-                    write!(text, "next due {due:?}, {alone} to run alone, hold {:?}", leased.hold).unwrap();
+                    let list = leased.protections;
+                    write!(
+                        text,
+                        "next due {due:?}, {alone} to run alone, hold {:?}, list {list}",
+                        leased.hold
+                    )
+                    .unwrap();
                     text
                 }
                 Err(error) => kind(&error),
@@ -117,6 +138,27 @@ impl Side {
             Call::Pause(run) => said(store.pause(run).await),
             Call::Resume(run) => said(store.resume(run).await),
             Call::Cancel(run, limit) => said(store.cancel(run, *limit).await),
+            Call::End(run, ending, limit) => said(store.end(run, ending, *limit).await),
+            Call::Note(run, note) => said(store.note(run, note).await),
+            Call::Confirm(run, confirmation) => said(store.confirm(run, confirmation).await),
+            Call::Reserve(run, day, users, cap) => said(store.reserve(run, *day, users, *cap).await),
+            Call::Unreserve(run, day) => said(store.unreserve(run, *day).await),
+            Call::Reopen(run, seqs) => said(store.reopen(run, seqs).await),
+            Call::Prune(ended_before) => {
+                // Which of several that ended at one moment goes first is the store's choice.
+                let mut gone = BTreeSet::new();
+                loop {
+                    match store.prune(*ended_before).await {
+                        Ok(Some((run, whole))) => gone.extend(whole.then_some(run)),
+                        Ok(None) => return format!("{gone:?}"),
+                        Err(error) => return kind(&error),
+                    }
+                }
+            }
+            Call::Protect(account, entry) => said(store.protect(account, entry).await),
+            Call::Unprotect(account, pattern) => said(store.unprotect(account, pattern).await),
+            Call::Tell(event) => said(store.tell(event).await),
+            Call::SealAudit(head, seals) => said(store.seal_audit(head.as_ref(), seals).await),
             Call::SetPriority(run, priority) => said(store.set_priority(run, *priority).await),
             Call::Hold(account, hold) => said(store.hold(account, hold).await),
             Call::Release(account) => said(store.release(account).await),

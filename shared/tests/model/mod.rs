@@ -4,6 +4,7 @@
 //! printed.
 
 pub mod calls;
+mod operating;
 pub mod player;
 pub mod script;
 pub mod seen;
@@ -30,7 +31,7 @@ use self::{
 const SEEDS: [u64; 2] = [1, 2];
 
 /// What scripts must have come to, each at least once.
-const EACH: [&str; 10] = [
+const EACH: [&str; 17] = [
     "applied",
     "superseded",
     "cancelled",
@@ -41,6 +42,13 @@ const EACH: [&str; 10] = [
     "leases of several",
     "finished",
     "refusals",
+    "expired",
+    "confirmed",
+    "counted",
+    "over a cap",
+    "tried again",
+    "pruned",
+    "sealed entries",
 ];
 
 /// Where the clock begins.

@@ -9,7 +9,7 @@ use std::{
 
 use usher_shared::{
     AccountName, Action, Attempt, Clock, Hold, HoldReason, JobReport, ManualClock, NewRun, Outcome, Priority,
-    Request, ResolvedUser, RunId, SnoozeReason, Status, Then, Timestamp, UserState, Verdict, WorkerId,
+    Request, ResolvedUser, RunId, SnoozeReason, Status, Terms, Then, Timestamp, UserState, Verdict, WorkerId,
     store::{Idempotency, LeaseAsk, LeasedJob, Resolution, Seal, SharedStore},
 };
 
@@ -29,27 +29,28 @@ pub trait World {
 }
 
 /// A run as the player remembers it, to know what to say of it next.
-struct Draft {
-    id: RunId,
-    requests: BTreeMap<u64, Request>,
+pub(super) struct Draft {
+    pub(super) id: RunId,
+    pub(super) account: AccountName,
+    pub(super) requests: BTreeMap<u64, Request>,
     users: BTreeMap<u64, u8>,
 }
 
 /// Plays scripts, one store each.
 pub struct Player<'w, W> {
     world: &'w W,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     began: Timestamp,
     store: Side,
-    model: Side,
+    pub(super) model: Side,
     runs: Vec<Draft>,
     /// Stewardships granted, by the run they are of.
-    stewards: Vec<RunId>,
+    pub(super) stewards: Vec<RunId>,
     /// Leases that have been granted and neither finished nor lost with their client.
     live: Vec<usize>,
     /// What was done so far, for people.
     told: String,
-    reached: Reached,
+    pub(super) reached: Reached,
 }
 
 /// How often scripts came to what they are to come to: a comparison of stores that do nothing would prove nothing.
@@ -57,7 +58,7 @@ pub struct Player<'w, W> {
 pub struct Reached(pub BTreeMap<String, u64>);
 
 impl Reached {
-    fn count(&mut self, what: impl Into<String>, times: u64) {
+    pub(super) fn count(&mut self, what: impl Into<String>, times: u64) {
         *self.0.entry(what.into()).or_default() += times;
     }
 
@@ -70,15 +71,15 @@ fn accounts() -> [AccountName; 2] {
     ["main".parse().unwrap(), "branch".parse().unwrap()]
 }
 
-fn account(branch: bool) -> AccountName {
+pub(super) fn account(branch: bool) -> AccountName {
     accounts()[usize::from(branch)].clone()
 }
 
-fn tenths(count: impl Into<u64>) -> Duration {
+pub(super) fn tenths(count: impl Into<u64>) -> Duration {
     Duration::from_millis(count.into() * 100)
 }
 
-fn worker(client: u8) -> WorkerId {
+pub(super) fn worker(client: u8) -> WorkerId {
     WorkerId::new(&format!("w{}", usize::from(client) % CLIENTS))
 }
 
@@ -154,6 +155,7 @@ impl<'w, W: World> Player<'w, W> {
             return Err(format!("{}  the store answers otherwise:\n      {}\n", self.told, tidy(&answer)));
         }
         self.reached.count("refusals", u64::from(answer.starts_with("refused")));
+        self.count_operating(call, &answer);
         self.live.extend(before.0..self.store.leases.len());
         let new = self.store.stewards[before.1..].iter().map(|steward| steward.run.clone());
         self.stewards.extend(new);
@@ -178,11 +180,15 @@ impl<'w, W: World> Player<'w, W> {
             .map_or(Ok(()), |difference| Err(format!("{}  then they differ in {difference}\n", self.told)))
     }
 
-    fn run(&self, number: u8) -> Option<&Draft> {
+    pub(super) fn run(&self, number: u8) -> Option<&Draft> {
         (!self.runs.is_empty()).then(|| &self.runs[usize::from(number) % self.runs.len()])
     }
 
-    fn id(&self, number: u8) -> Option<RunId> {
+    pub(super) fn draft(&self, run: &RunId) -> &Draft {
+        self.runs.iter().find(|draft| draft.id == *run).unwrap()
+    }
+
+    pub(super) fn id(&self, number: u8) -> Option<RunId> {
         self.run(number).map(|run| run.id.clone())
     }
 
@@ -214,6 +220,9 @@ impl<'w, W: World> Player<'w, W> {
             }
             Op::Queue { branch, priority, wishes, found } => {
                 return self.queue(branch, priority, &wishes, &found);
+            }
+            Op::Plan { branch, priority, wishes, found } => {
+                return self.resolved(branch, priority, &wishes, &found);
             }
             Op::TakeSteward { run, client, tenths: ttl } => {
                 self.id(run).map(|run| Call::TakeSteward(run, worker(client), tenths(ttl)))
@@ -255,6 +264,19 @@ impl<'w, W: World> Player<'w, W> {
             Op::Pause { run } => self.id(run).map(Call::Pause),
             Op::Resume { run } => self.id(run).map(Call::Resume),
             Op::Cancel { run, limit } => self.id(run).map(|run| Call::Cancel(run, limit.into())),
+            op @ (Op::End { .. }
+            | Op::Note { .. }
+            | Op::Confirm { .. }
+            | Op::GoOn { .. }
+            | Op::Reserve { .. }
+            | Op::Unreserve { .. }
+            | Op::Reopen { .. }
+            | Op::Retry { .. }
+            | Op::Prune { .. }
+            | Op::Protect { .. }
+            | Op::Unprotect { .. }
+            | Op::Tell { .. }
+            | Op::SealAudit { .. }) => return self.operating(op).await,
             Op::SetPriority { run, priority } => self.id(run).map(|run| Call::SetPriority(run, priority)),
             Op::Hold { branch, tenths: ends } => {
                 let until = ends.map(|ends| now.after(tenths(ends)));
@@ -277,9 +299,15 @@ impl<'w, W: World> Player<'w, W> {
         let (high, low) = (self.runs.len() / letters.len(), self.runs.len() % letters.len());
         let id = format!("20261120-aaaa{}{}", char::from(letters[high]), char::from(letters[low]));
         let id: RunId = id.parse().unwrap();
-        self.runs.push(Draft { id: id.clone(), requests: BTreeMap::new(), users: BTreeMap::new() });
+        self.runs.push(Draft {
+            id: id.clone(),
+            account: account(branch),
+            requests: BTreeMap::new(),
+            users: BTreeMap::new(),
+        });
         Call::OpenRun(NewRun {
-            terms: Default::default(),
+            // Every third one is a plan.
+            terms: Terms { plan: low % 3 == 1, ..Terms::default() },
             id,
             account: account(branch),
             priority,
@@ -323,7 +351,7 @@ impl<'w, W: World> Player<'w, W> {
         }
         let idempotency = Idempotency {
             key: key.map_or_else(|| format!("key of {}", draft.id), |key| format!("key {key}")),
-            digest: if digest { "digest".into() } else { "another digest".into() },
+            digest: format!("{} of {}", if digest { "digest" } else { "another digest" }, draft.account),
             again_after_end: again,
         };
         let total = draft.requests.len() as u64 + u64::from(miscount);
@@ -339,6 +367,13 @@ impl<'w, W: World> Player<'w, W> {
     }
 
     fn queue(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
+        let mut calls = self.resolved(branch, priority, wishes, found);
+        let id = self.runs.last().unwrap().id.clone();
+        calls.extend([Call::Admit(id.clone()), Call::Promote(id, 500)]);
+        calls
+    }
+
+    fn resolved(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
         let mut calls = self.submit(branch, priority, None, wishes);
         let draft = self.runs.last().unwrap();
         let (id, steward) = (draft.id.clone(), self.stewards.len());
@@ -346,17 +381,17 @@ impl<'w, W: World> Player<'w, W> {
         let places: Vec<_> = draft.requests.keys().copied().zip(found).collect();
         calls.push(Call::TakeSteward(id.clone(), worker(0), tenths(50_u8)));
         calls.push(Call::Resolve(steward, self.resolutions(&id, places)));
-        calls.extend([Call::FinishResolving(steward), Call::Admit(id.clone()), Call::Promote(id, 500)]);
+        calls.push(Call::FinishResolving(steward));
         calls
     }
 
     /// What is found of the requests at these places. No two of a run are jobs on one user: the steward's duty.
-    fn resolutions(
+    pub(super) fn resolutions(
         &self,
         run: &RunId,
         places: impl IntoIterator<Item = (u64, Found)>,
     ) -> Vec<(u64, Resolution)> {
-        let draft = self.runs.iter().find(|draft| draft.id == *run).unwrap();
+        let draft = self.draft(run);
         let of = |seq: u64, found| {
             let Some(user) = draft.users.get(&seq).copied() else {
                 // There is no such request.

@@ -105,6 +105,13 @@ pub enum Op {
         /// Of the first requests; of the others, the user.
         found: Vec<Found>,
     },
+    /// Submitted and resolved, and there it waits.
+    Plan {
+        branch: bool,
+        priority: Priority,
+        wishes: Vec<Wish>,
+        found: Vec<Found>,
+    },
     TakeSteward {
         run: u8,
         client: u8,
@@ -163,6 +170,65 @@ pub enum Op {
     Cancel {
         run: u8,
         limit: u8,
+    },
+    /// Its deadline came, or its account's caps refuse it.
+    End {
+        run: u8,
+        limit: u8,
+        late: bool,
+    },
+    Note {
+        run: u8,
+        held: bool,
+    },
+    Confirm {
+        run: u8,
+        apply: bool,
+        again: bool,
+    },
+    /// It is confirmed, where it is resolved, and goes on.
+    GoOn {
+        run: u8,
+        apply: bool,
+        found: Vec<Found>,
+    },
+    Reserve {
+        run: u8,
+        day: u8,
+        users: Vec<u8>,
+        cap: u8,
+    },
+    Unreserve {
+        run: u8,
+        day: u8,
+    },
+    Reopen {
+        run: u8,
+        from: u8,
+        count: u8,
+    },
+    /// All of it that can be is tried again, where it is over.
+    Retry {
+        run: u8,
+        found: Vec<Found>,
+    },
+    Prune {
+        tenths: u8,
+    },
+    Protect {
+        branch: bool,
+        user: u8,
+    },
+    Unprotect {
+        branch: bool,
+        user: u8,
+    },
+    Tell {
+        run: u8,
+    },
+    SealAudit {
+        count: u8,
+        wrong: bool,
     },
     SetPriority {
         run: u8,
@@ -249,6 +315,11 @@ fn queue() -> impl Strategy<Value = Op> {
         .prop_map(|(branch, priority, wishes, found)| Op::Queue { branch, priority, wishes, found })
 }
 
+fn plan() -> impl Strategy<Value = Op> {
+    (branch(), priority(), vec(wish(), 1..6), vec(found(), 0..3))
+        .prop_map(|(branch, priority, wishes, found)| Op::Plan { branch, priority, wishes, found })
+}
+
 fn putting_in() -> impl Strategy<Value = Op> {
     let run = any::<u8>;
     let key = || option::weighted(0.5, 0..3_u8);
@@ -263,6 +334,7 @@ fn putting_in() -> impl Strategy<Value = Op> {
         2 => (branch(), priority(), key(), vec(wish(), 1..5))
             .prop_map(|(branch, priority, key, wishes)| Op::Submit { branch, priority, key, wishes }),
         5 => queue(),
+        3 => plan(),
     ]
 }
 
@@ -326,6 +398,34 @@ fn steering() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn guarding() -> impl Strategy<Value = Op> {
+    let any_one = any::<u8>;
+    prop_oneof![
+        1 => (any_one(), any::<bool>()).prop_map(|(run, held)| Op::Note { run, held }),
+        1 => (any_one(), any::<bool>(), prop::bool::weighted(0.2))
+            .prop_map(|(run, apply, again)| Op::Confirm { run, apply, again }),
+        2 => (any_one(), any::<bool>(), vec(found(), 0..4))
+            .prop_map(|(run, apply, found)| Op::GoOn { run, apply, found }),
+        2 => (any_one(), 0..2_u8, vec(0..8_u8, 0..5), 0..4_u8)
+            .prop_map(|(run, day, users, cap)| Op::Reserve { run, day, users, cap }),
+        1 => (any_one(), 0..2_u8).prop_map(|(run, day)| Op::Unreserve { run, day }),
+        1 => (branch(), 0..4_u8).prop_map(|(branch, user)| Op::Protect { branch, user }),
+        1 => (branch(), 0..4_u8).prop_map(|(branch, user)| Op::Unprotect { branch, user }),
+        3 => any_one().prop_map(|run| Op::Tell { run }),
+        2 => (0..3_u8, prop::bool::weighted(0.2)).prop_map(|(count, wrong)| Op::SealAudit { count, wrong }),
+    ]
+}
+
+fn once_more() -> impl Strategy<Value = Op> {
+    let run = any::<u8>;
+    prop_oneof![
+        2 => (run(), 0..4_u8, any::<bool>()).prop_map(|(run, limit, late)| Op::End { run, limit, late }),
+        2 => (run(), 0..4_u8, 0..6_u8).prop_map(|(run, from, count)| Op::Reopen { run, from, count }),
+        4 => (run(), vec(found(), 0..4)).prop_map(|(run, found)| Op::Retry { run, found }),
+        3 => prop_oneof![Just(0_u8), 0..100_u8].prop_map(|tenths| Op::Prune { tenths }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let op = prop_oneof![
         3 => putting_in(),
@@ -333,6 +433,8 @@ fn step() -> impl Strategy<Value = Step> {
         7 => lease(),
         8 => ending(),
         2 => steering(),
+        2 => guarding(),
+        2 => once_more(),
         4 => moment().prop_map(|(to, off)| Op::Pass { to, off }),
     ];
     (op, prop::bool::weighted(0.1), any::<u8>()).prop_map(|(op, twice, by)| Step { op, twice, by })
@@ -340,6 +442,6 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A sequence of operations, most of which begin with something to do.
 pub fn script() -> impl Strategy<Value = Vec<Step>> {
-    let first = queue().prop_map(|op| Step { op, twice: false, by: 0 });
+    let first = prop_oneof![3 => queue(), 1 => plan()].prop_map(|op| Step { op, twice: false, by: 0 });
     (vec(first, 0..3), vec(step(), 1..90)).prop_map(|(first, then)| [first, then].concat())
 }

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use usher_shared::{AccountName, Attempt, Outcome, OutcomeRow, RunId, RunStatus, store::Store};
+use usher_shared::{
+    AccountName, Attempt, Outcome, OutcomeRow, Protection, RunId, RunPhase, RunStatus,
+    audit::{AuditEntry, AuditHead},
+    plan::Planned,
+    store::Store,
+};
 
 /// One run, and all that became of its jobs.
 #[derive(Debug, PartialEq)]
@@ -15,6 +20,8 @@ struct SeenRun {
     cancelled_so_far: usize,
     attempts: BTreeMap<u64, Vec<Attempt>>,
     duplicates: Vec<(u64, String, u64)>,
+    /// Until it is admitted or being ended.
+    planned: Vec<Planned>,
 }
 
 /// Everything that can be seen.
@@ -22,6 +29,8 @@ struct SeenRun {
 pub struct Seen {
     runs: Vec<(RunId, SeenRun)>,
     unfinished: Vec<Vec<RunStatus>>,
+    protections: Vec<(u64, Vec<Protection>)>,
+    audit: (Vec<AuditEntry>, Option<AuditHead>),
 }
 
 /// More than a script makes.
@@ -38,7 +47,7 @@ impl Seen {
             let mut cancelled_so_far = 0;
             if status.cancelled && !status.phase.is_over() {
                 let before = outcomes.len();
-                outcomes.retain(|row| row.outcome != Outcome::Cancelled);
+                outcomes.retain(|row| !matches!(row.outcome, Outcome::Cancelled | Outcome::Expired));
                 cancelled_so_far = before - outcomes.len();
             }
             let mut attempts = BTreeMap::new();
@@ -51,15 +60,26 @@ impl Seen {
             } else {
                 Vec::new()
             };
+            let waits = matches!(status.phase, RunPhase::Sealed | RunPhase::Resolved) && !status.cancelled;
+            let planned = if waits { store.planned(&id, 0, MANY).await.map_err(failed)? } else { Vec::new() };
             let alone = store.run(&id).await.map_err(failed)?;
             assert!(status.counters.add_up(), "the counters of {id} don't add up: {:?}", status.counters);
-            runs.push((id, SeenRun { status, alone, outcomes, cancelled_so_far, attempts, duplicates }));
+            runs.push((
+                id,
+                SeenRun { status, alone, outcomes, cancelled_so_far, attempts, duplicates, planned },
+            ));
         }
         let mut unfinished = Vec::new();
         for account in accounts {
             unfinished.push(store.unfinished(account).await.map_err(failed)?);
         }
-        Ok(Self { runs, unfinished })
+        let mut protections = Vec::new();
+        for account in accounts {
+            let all = store.protections(account).await.map_err(failed)?;
+            protections.push((all.version, all.list));
+        }
+        let audit = (store.audit(0, MANY).await.map_err(failed)?, store.audit_head().await.map_err(failed)?);
+        Ok(Self { runs, unfinished, protections, audit })
     }
 
     /// What the store shows otherwise than the model, as a text.
@@ -82,11 +102,17 @@ impl Seen {
                 two(&what("outcomes"), &one.outcomes, &other.outcomes),
                 two(&what("attempts"), &one.attempts, &other.attempts),
                 two(&what("duplicates"), &one.duplicates, &other.duplicates),
+                two(&what("plan"), &one.planned, &other.planned),
                 two(&what("cancelled so far"), &one.cancelled_so_far, &other.cancelled_so_far),
             ];
             if let Some(part) = parts.into_iter().find(|part| !part.is_empty()) {
                 return Some(part);
             }
+        }
+        let lists = two("protected users", &store.protections, &model.protections);
+        let audits = two("audit", &store.audit, &model.audit);
+        if let Some(part) = [lists, audits].into_iter().find(|part| !part.is_empty()) {
+            return Some(part);
         }
         let order = |seen: &Self| {
             let ids = |list: &Vec<RunStatus>| list.iter().map(|status| status.run.id.clone()).collect();

@@ -8,6 +8,7 @@
 )]
 
 pub mod raw;
+pub mod structures;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -70,7 +70,7 @@ impl Raw {
     pub async fn lease(&mut self, now: i64, leases: &str, ask: &str, answered: &str) -> Vec<String> {
         let args = ["w", leases, "1", "15000", "", "0", "session", ask, answered, "0", "10"];
         let reply = self.call("lease", now, &args).await;
-        let [.., first, granted] = reply.as_slice() else { panic!("{reply:?}") };
+        let [.., first, granted, _] = reply.as_slice() else { panic!("{reply:?}") };
         let first: u64 = first.parse().unwrap();
         let parts: Vec<&str> = granted.split('\u{1c}').collect();
         let member = |(lease, token): (&[&str], u64)| {

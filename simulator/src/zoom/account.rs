@@ -1,5 +1,6 @@
 //! One simulated account: what becomes of a call from its arrival to its end.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Account {
         &mut self,
         now: Moment,
         seat: Seat,
-        action: impl Into<std::borrow::Cow<'static, str>>,
+        action: impl Into<Cow<'static, str>>,
         changed: bool,
     ) {
         let Some(user) = self.directory.get(seat) else { return };
@@ -213,7 +214,8 @@ impl Account {
         if matches!(route, Route::SetStatus(_)) {
             self.recorder.arrived("status", now);
         }
-        let key = route.user().map(|name| match self.find(name) {
+        let name = user_of(route, call);
+        let key = name.as_deref().map(|name| match self.find(name) {
             Some(seat) => seat.key(),
             None => digest(name) | 1 << 63,
         });
@@ -374,7 +376,8 @@ impl Vendor for Account {
         let place = self.settings.journal.then(|| {
             let route = route.as_ref().ok();
             let name = route.map_or(NO_ENDPOINT, Route::name);
-            self.journal.arrived(name, route.and_then(Route::user), seen, now)
+            let user = route.and_then(|route| user_of(route, call));
+            self.journal.arrived(name, user.as_deref(), seen, now)
         });
         Ticket { route: route.ok(), key, plan, place }
     }
@@ -393,6 +396,22 @@ impl Vendor for Account {
 
     fn left(&mut self, key: u64) {
         self.flight.leave(&key);
+    }
+}
+
+/// The one user whom a call is about: in its path, or alone in its list of members. Of several members no one's calls are
+/// counted, for a call has one place in flight.
+fn user_of<'a>(route: &'a Route, call: &Call) -> Option<Cow<'a, str>> {
+    if let Some(user) = route.user() {
+        return Some(Cow::Borrowed(user));
+    }
+    let body: serde_json::Value =
+        route.lists_members().then(|| serde_json::from_slice(&call.body).ok()).flatten()?;
+    match body.get("members")?.as_array()?.as_slice() {
+        [member] => {
+            member.get("id").or_else(|| member.get("email"))?.as_str().map(|name| name.to_owned().into())
+        }
+        _ => None,
     }
 }
 

@@ -102,6 +102,61 @@ mod tests {
     }
 
     #[test]
+    fn what_deactivating_took_is_put_back_by_four_calls_and_the_user_is_as_before() {
+        let mut caller = Caller::new(|s| {
+            s.directory.licensed_share = 1.0;
+            s.rules.deactivation_drops_groups = true;
+            s.rules.deactivation_drops_role = true;
+        });
+        let group = caller.account.groups[0].clone();
+        let id = caller.someone(Trouble::None).id.unwrap();
+        let seat = caller.account.find(&id).unwrap();
+        caller.account.directory.change(seat, |user| {
+            (user.role_id, user.group_ids) = ("R7x".into(), vec![group.clone()]);
+        });
+        let before = caller.account.user(&id).unwrap();
+        assert_eq!(caller.set_status(&id, "deactivate").0, 204);
+        let dropped = caller.account.user(&id).unwrap();
+        assert_eq!((dropped.user_type, &*dropped.role_id, dropped.group_ids.len()), (1, "2", 0));
+        assert_eq!(caller.set_status(&id, "activate").0, 204);
+        assert_eq!(caller.call("PATCH", &format!("/v2/users/{id}"), Some(r#"{"type":2}"#)).status, 204);
+        assert_eq!(post(&mut caller, "/v2/roles/R7x/members", &[&id]).0, 201);
+        assert_eq!(post(&mut caller, &format!("/v2/groups/{group}/members"), &[&id]).0, 201);
+        assert_eq!(caller.account.user(&id).unwrap(), before);
+    }
+
+    #[test]
+    fn a_call_with_one_member_is_a_call_on_that_user_and_not_beside_another() {
+        let mut caller = Caller::new(|s| s.journal = true);
+        let id = caller.someone(Trouble::None).id.unwrap();
+        let body = json!({"members": [{"id": &*id}]}).to_string();
+        let slow = caller.authorized("POST", "/v2/roles/R7x/members", Some(&body));
+        let ticket = caller.arrive(&slow);
+        let (status, said) = caller.set_status(&id, "deactivate");
+        assert_eq!((status, said["message"].as_str().unwrap().contains("concurrent")), (429, true));
+        caller.finish(&slow, ticket);
+        assert_eq!(caller.set_status(&id, "deactivate").0, 204);
+        let (_, said) = caller.control("GET", "/_control/calls", None);
+        assert_eq!(said["calls"][1]["user"], json!(&*id), "after the token's");
+    }
+
+    #[test]
+    fn a_token_without_the_scope_of_groups_or_roles_is_refused_by_its_name() {
+        let mut caller = Caller::new(|s| s.oauth.scopes = vec!["user:read:user:admin".into()]);
+        let (user, group) = (caller.someone(Trouble::None), caller.account.groups[0].clone());
+        let id = user.id.clone().unwrap();
+        for (target, scope) in [
+            (format!("/v2/groups/{group}/members"), "group:write:member:admin"),
+            ("/v2/roles/R7x/members".to_owned(), "role:write:member:admin"),
+        ] {
+            let (status, said) = post(&mut caller, &target, &[&id]);
+            assert_eq!((status, said["code"].as_u64()), (400, Some(4711)));
+            assert!(said["message"].as_str().unwrap().contains(scope), "{said}");
+        }
+        assert_eq!(caller.now_of(&user), user);
+    }
+
+    #[test]
     fn a_role_is_assigned_and_taken_away_but_never_the_owners() {
         let mut caller = Caller::new(|_| {});
         let user = caller.someone(Trouble::None);

@@ -14,7 +14,8 @@ impl Changed {
     /// Takes a page of its outcomes in.
     pub fn take(&mut self, rows: &[OutcomeRow]) {
         for row in rows {
-            if let (Outcome::Applied, Some(user)) = (row.outcome, &row.resolved)
+            let changed = row.outcome == Outcome::Applied || row.changed_in_part();
+            if let Some(user) = row.resolved.as_ref().filter(|_| changed)
                 && user.before.status != row.action.desired()
             {
                 self.0.insert(user.key(), row.action);

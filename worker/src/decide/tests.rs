@@ -185,8 +185,29 @@ fn a_job_that_killed_workers_ends_by_what_a_look_at_its_user_shows() {
         (lost(), None, Outcome::NotFound),
     ];
     for (facts, seen, expected) in cases {
-        assert_eq!(outcome(&decide_poison(&facts, 3, seen.as_ref())), Some(expected));
+        assert_eq!(outcome(&decide_poison(&facts, 3, seen.as_ref(), &[])), Some(expected));
     }
+}
+
+#[test]
+fn a_look_after_the_last_death_sees_what_was_not_given_back() {
+    let user = ResolvedUser {
+        id: "u".into(),
+        email: None,
+        before: UserState { status: Status::Active, license: Some("1".into()), role: None, groups: vec![] },
+    };
+    let facts = JobFacts { action: Action::Activate, before: Status::Inactive, ..lost() };
+    let lacking = [Part::License("2".into()), Part::Group("g".into())];
+    let Then::Finish { outcome, code, message } = decide_poison(&facts, 5, Some(&user), &lacking) else {
+        panic!()
+    };
+    assert_eq!((outcome, code.as_deref()), (Outcome::Poisoned, Some(PARTLY_RESTORED)));
+    assert!(message.unwrap().ends_with("lacks licence type 2, group g"));
+}
+
+#[test]
+fn no_free_seat_ends_the_job() {
+    assert_eq!(outcome(&decided(&facts(), &reply(Verdict::NoSeat)).then), Some(Outcome::NoSeat));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use usher_shared::{ResolvedUser, SnoozeReason, Then, UserRef, store::LeasedJob};
 
-use super::{call::bounded, facts, hold_account, is_rate_refusal, rebased};
+use super::{call::bounded, facts, hold_account, is_rate_refusal, rebased, restore::wanted};
 use crate::{
     account::Account,
     backend::Work,
@@ -31,7 +31,10 @@ pub(super) async fn look(work: &mut Work, account: &Account, job: &LeasedJob) ->
     match seen {
         Ok(seen) => {
             account.limiter.accepted(&work.permit, None);
-            Some(decide_poison(&facts, job.deaths, seen.as_ref()))
+            let restore = wanted(&work.lease, job);
+            let lacking =
+                seen.as_ref().zip(restore).map(|(user, restore)| account.provider.lacking(restore, user));
+            Some(decide_poison(&facts, job.deaths, seen.as_ref(), &lacking.unwrap_or_default()))
         }
         Err(reply) => Some(later(work, account, job, &rebased(reply, account)).await),
     }
@@ -59,7 +62,7 @@ async fn later(work: &Work, account: &Account, job: &LeasedJob, reply: &Reply) -
     }
 }
 
-fn user_ref(user: &ResolvedUser) -> Option<UserRef> {
+pub(super) fn user_ref(user: &ResolvedUser) -> Option<UserRef> {
     let name = if user.id.is_empty() { user.email.as_deref()? } else { &user.id };
     name.parse().ok()
 }

@@ -5,6 +5,7 @@ mod lasting;
 mod look;
 mod ready;
 mod record;
+mod restore;
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::{
     provider::{Reply, Throttle},
     resolve::ruled_out,
 };
+
+use restore::Tried;
 
 pub(crate) use record::{give_back, give_back_lease};
 
@@ -78,16 +81,25 @@ async fn carry_out(mut work: Work, account: Arc<Account>) {
         return record::record(&account, work.lease, work.lasts_until, reports).await;
     }
     let replies = call::apply(&mut work, &account, &open).await;
-    let ended_at = account.now();
     let went_through =
         |reply: &Reply| !matches!(reply.verdict, Verdict::Throttled | Verdict::Transient | Verdict::Lost);
-    let accepted = replies.iter().any(went_through);
-    let room = replies.iter().filter_map(|reply| reply.remaining).min();
+    if replies.iter().any(went_through) && !replies.iter().any(is_rate_refusal) {
+        let room = replies.iter().filter_map(|reply| reply.remaining).min();
+        account.limiter.accepted(&work.permit, room);
+    }
     let mut pause = None;
     for (place, (&job, reply)) in open.iter().zip(replies).enumerate() {
-        let reply = rebased(reply, &account);
-        let calls = calls_of(place, &reply);
-        reports.push(report(&account, &work.lease, job, &reply, calls, began_at, ended_at, &mut pause));
+        let mut tried = restore::follow(&mut work, &account, job, reply).await;
+        tried.reply = rebased(tried.reply, &account);
+        let times = (began_at, account.now());
+        let mut its_pause = None;
+        reports.push(report(&account, &work.lease, job, place, &tried, times, &mut its_pause));
+        if let Some(refused) = its_pause.filter(|_| tried.further > 0) {
+            // It is about the permit of the job's last call, which the next job's first one takes the place of.
+            account.limiter.throttled(&work.permit, refused).await;
+        } else {
+            pause = longer(pause, its_pause);
+        }
     }
     match pause {
         Some(pause) => {
@@ -97,21 +109,17 @@ async fn carry_out(mut work: Work, account: Arc<Account>) {
                 record::record(&account, work.lease, work.lasts_until, reports)
             );
         }
-        None => {
-            if accepted {
-                account.limiter.accepted(&work.permit, room);
-            }
-            record::record(&account, work.lease, work.lasts_until, reports).await;
-        }
+        None => record::record(&account, work.lease, work.lasts_until, reports).await,
     }
 }
 
 /// The calls that count as this job's: a call for several users is the first one's. But by the calls of a failed attempt
-/// the store also knows whether it may have reached the vendor, so there it is every job's, or nobody's.
-fn calls_of(place: usize, reply: &Reply) -> u32 {
-    match reply.verdict {
-        Verdict::Transient | Verdict::Lost => u32::from(reply.may_have_applied),
-        _ => u32::from(place == 0),
+/// the store also knows whether it may have changed the user, so there it is every job's, or nobody's.
+fn calls_of(place: usize, tried: &Tried, recorded: Verdict) -> u32 {
+    match recorded {
+        Verdict::Transient | Verdict::Lost if tried.changed() => 1 + tried.further,
+        Verdict::Transient | Verdict::Lost => u32::from(tried.reply.may_have_applied),
+        _ => u32::from(place == 0) + tried.further,
     }
 }
 
@@ -140,47 +148,55 @@ fn uncalled(job: &LeasedJob, then: Then) -> JobReport {
     JobReport { seq: job.seq, attempt: None, throttled: 0, then }
 }
 
-/// Decides about one reply, and takes note of what it says about the account.
-#[expect(clippy::too_many_arguments, reason = "one attempt's facts, each from another source")]
+/// Decides about one attempt, and takes note of what its reply says about the account.
 fn report(
     account: &Account,
     lease: &Lease,
     job: &LeasedJob,
-    reply: &Reply,
-    calls: u32,
-    began_at: Timestamp,
-    ended_at: Timestamp,
+    place: usize,
+    tried: &Tried,
+    (began_at, ended_at): (Timestamp, Timestamp),
     pause: &mut Option<RatePause>,
 ) -> JobReport {
-    let key = JobKey { run: lease.run.clone(), seq: job.seq };
-    let ours = reply.code.as_deref() == Some(PANIC);
-    let finding = account.observe(&Seen { job: key, verdict: reply.verdict, ours, began_at, ended_at });
-    let facts = JobFacts { outage_until: finding.outage_until, ..facts(lease, job) };
-    let policy = RetryPolicy { max_attempts: account.config.max_attempts };
-    let interval = Backoff::ATTEMPTS.interval(job.attempt, &mut *account.random());
-    let decision = decide(&facts, reply, policy, ended_at, interval);
-    for hold in [finding.hold, decision.hold].into_iter().flatten() {
-        hold_account(account, &hold);
-    }
-    *pause = longer(*pause, decision.pause);
-    let throttled = reply.verdict == Verdict::Throttled;
-    if throttled {
-        account.meter.throttled();
-    }
+    let reply = &tried.reply;
+    let mut throttled = false;
+    let then = if let Some(later) = tried.later() {
+        later
+    } else {
+        let key = JobKey { run: lease.run.clone(), seq: job.seq };
+        let ours = reply.code.as_deref() == Some(PANIC);
+        let finding = account.observe(&Seen { job: key, verdict: reply.verdict, ours, began_at, ended_at });
+        let facts = JobFacts { outage_until: finding.outage_until, ..facts(lease, job) };
+        // What this attempt gave back is a change of ours, even where the user could sign in before.
+        let facts = JobFacts { may_have_applied: facts.may_have_applied || tried.gave, ..facts };
+        let policy = RetryPolicy { max_attempts: account.config.max_attempts };
+        let interval = Backoff::ATTEMPTS.interval(job.attempt, &mut *account.random());
+        let decision = decide(&facts, reply, policy, ended_at, interval);
+        for hold in [finding.hold, decision.hold].into_iter().flatten() {
+            hold_account(account, &hold);
+        }
+        *pause = decision.pause;
+        throttled = reply.verdict == Verdict::Throttled;
+        if throttled {
+            account.meter.throttled();
+        }
+        tried.told(decision.then, account.provider.unlicensed())
+    };
     tracing::debug!(
         job = job.seq, verdict = %reply.verdict, http = reply.http, code = reply.code.as_deref(),
-        then = ?decision.then, user = %job.request.user.as_str(), "decided"
+        then = ?then, user = %job.request.user.as_str(), "decided"
     );
+    let verdict = if tried.broken_off.is_some() { Verdict::Transient } else { tried.recorded(&then) };
     let attempt = Attempt {
         began_at,
         ended_at,
-        calls,
+        calls: calls_of(place, tried, verdict),
         http: reply.http,
-        verdict: reply.verdict,
+        verdict,
         code: reply.code.clone(),
         worker: account.worker.clone(),
     };
-    JobReport { seq: job.seq, attempt: Some(attempt), throttled: throttled.into(), then: decision.then }
+    JobReport { seq: job.seq, attempt: Some(attempt), throttled: throttled.into(), then }
 }
 
 fn facts(lease: &Lease, job: &LeasedJob) -> JobFacts {

@@ -138,7 +138,8 @@ impl RedisLimiter {
 
     async fn reserve(&self, lane: &Lane, n: usize) -> redis::RedisResult<scripts::Reserved> {
         let accepted_in = Some(lane.accepted_in.load(Ordering::Relaxed)).filter(|epoch| *epoch > 0);
-        let reply = self.run(&scripts::reserve(&lane.key, n, lane.full, accepted_in, "")).await?;
+        let heard = lane.heard.borrow().epoch;
+        let reply = self.run(&scripts::reserve(&lane.key, n, lane.full, accepted_in, heard, "")).await?;
         let reserved = scripts::reserved(&reply)?;
         lane.rate.store(reserved.rate, Ordering::Relaxed);
         Ok(reserved)

@@ -4,6 +4,7 @@
 mod error;
 mod http;
 mod options;
+mod restoring;
 pub mod retry_after;
 mod strike;
 mod token;
@@ -13,12 +14,13 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use usher_shared::{
-    AccountName, Action, DayQuota, HoldReason, ResolvedUser, Timestamp, UserRef, Verdict,
+    AccountName, Action, DayQuota, HoldReason, ResolvedUser, Restore, Timestamp, UserRef, Verdict,
     config::AccountConfig,
 };
 
 pub use error::ProviderError;
 pub use options::ProviderOptions;
+pub use restoring::{Part, PartKind, Restorable};
 pub use token::{Shelf, StoreShelf};
 
 /// The code of a reply to [`Provider::list`] whose page token has expired: that listing is read again from its first page.
@@ -55,6 +57,22 @@ pub fn label(config: &AccountConfig, call: Call) -> Label {
     }
 }
 
+/// What an undo puts back at a configured account's vendor, and what it can't. Reads no secret.
+#[must_use]
+pub fn restorable(config: &AccountConfig) -> Restorable {
+    match config {
+        AccountConfig::Zoom(_) => zoom::RESTORABLE,
+    }
+}
+
+/// What of `restore` usher never gives back at a configured account's vendor, each with the reason, for people. Reads no secret.
+#[must_use]
+pub fn never_given_back(config: &AccountConfig, restore: &Restore) -> Vec<String> {
+    match config {
+        AccountConfig::Zoom(_) => zoom::never_given_back(restore),
+    }
+}
+
 /// A rate-limit label: the calls that a vendor counts together. Zoom: `light`, `medium`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(pub &'static str);
@@ -85,6 +103,16 @@ pub enum Call {
     LookUp,
     /// [`Provider::list`].
     List,
+    /// [`Provider::give_back`].
+    GiveBack(PartKind),
+}
+
+impl Call {
+    /// Whether it changes a user.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Apply(_) | Self::GiveBack(_))
+    }
 }
 
 /// What the vendor's refusal for a rate limit is about, which decides how long to wait without a Retry-After.
@@ -169,6 +197,8 @@ pub struct Access {
     pub granted: Vec<String>,
     /// For each thing usher does (an action's word, or `list`, `look up`), the scopes of which at least one is needed and none is there.
     pub missing: BTreeMap<&'static str, Vec<&'static str>>,
+    /// The same for what only runs need that give something back, an undo first of all.
+    pub missing_to_restore: BTreeMap<&'static str, Vec<&'static str>>,
 }
 
 /// What a look at an account found.
@@ -221,6 +251,38 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
     /// Brings the users into the action's desired state; one reply for each, in order. At most [`Provider::batch`] users.
     async fn apply(&self, action: Action, users: &[&ResolvedUser]) -> Vec<Reply>;
+
+    /// What an activated user, as the vendor knows it now, lacks of `restore`, in the order in which it is to be given back. Pure.
+    /// Nothing is ever taken away: who has more than `restore` says by now keeps it.
+    fn lacking(&self, restore: &Restore, now: &ResolvedUser) -> Vec<Part> {
+        Part::all(restore)
+            .filter(|part| match part {
+                Part::License(of_type) => now.before.license.as_ref() != Some(of_type),
+                Part::Role(id) => now.before.role.as_ref() != Some(id),
+                Part::Group(id) => !now.before.groups.contains(id),
+            })
+            .collect()
+    }
+
+    /// Gives one thing back to an activated user; doing it twice is harmless. [`Verdict::NoSeat`] where no licence is free: its
+    /// message says so in a few words.
+    async fn give_back(&self, part: &Part, _user: &ResolvedUser) -> Reply {
+        Reply {
+            code: Some("not_restorable".to_owned()),
+            message: Some(format!("usher can't give back {part} at this vendor")),
+            ..Reply::of(Verdict::Rejected)
+        }
+    }
+
+    /// What an active user without a licence is called, for people. Zoom: `Basic`.
+    fn unlicensed(&self) -> &'static str {
+        "a user without a licence"
+    }
+
+    /// What an undo puts back, and what it can't.
+    fn restorable(&self) -> Restorable {
+        Restorable::default()
+    }
 
     /// Looks one user up; `Ok(None)` where the vendor knows no such user.
     async fn look_up(&self, user: &UserRef) -> Result<Option<ResolvedUser>, Reply>;

@@ -70,6 +70,10 @@ impl Steward {
             Admission::Refuse(ending) => refuse(&account, run, &ending).await,
             // What was seen may be old by now; a resolve may also find that others would be changed.
             Admission::Reserve(_) | Admission::Admit if run.stood_still(now).is_some() => {
+                // Nothing holds it any more: people see that while its users are looked up.
+                if held.is_some() {
+                    account.store.note(id, &Note::Held(None)).await?;
+                }
                 Ok(self.resolve_again(run, before))
             }
             Admission::Reserve(cap) => {
@@ -134,7 +138,13 @@ async fn hold(
     let id = &run.run.id;
     if noted.is_none_or(|held| held.reason != reason) {
         account.tell(AuditKind::Held, run, Some(message.clone())).await?;
-        tracing::warn!(run = %id, account = %account.name, ?reason, "held: {message}");
+        match reason {
+            // As it was asked to.
+            HeldReason::Planned | HeldReason::NotBefore => {
+                tracing::info!(run = %id, account = %account.name, ?reason, "held: {message}");
+            }
+            _ => tracing::warn!(run = %id, account = %account.name, ?reason, "held: {message}"),
+        }
     }
     let held = Held { reason, message, since: now };
     account.store.note(id, &Note::Held(Some(held))).await?;

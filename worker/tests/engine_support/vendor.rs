@@ -149,7 +149,7 @@ impl Provider for Vendor {
     fn label(&self, call: Call) -> Label {
         match call {
             Call::Apply(_) => LIGHT,
-            Call::LookUp | Call::List => Label("medium"),
+            Call::LookUp | Call::List | Call::GiveBack(_) => Label("medium"),
         }
     }
 
@@ -230,6 +230,6 @@ impl Provider for Vendor {
     }
 
     async fn access(&self) -> Result<Access, Reply> {
-        Ok(Access { granted: vec![], missing: Default::default() })
+        Ok(Access { granted: vec![], missing: Default::default(), missing_to_restore: Default::default() })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Fixture,
-    samples::{Submission, TTL, plan_hash},
+    samples::{Submission, TTL, plan_hash, same},
     steps::Steps,
 };
 use crate::{
@@ -18,10 +18,6 @@ fn go(steps: &Steps<'_>) -> Go {
 
 fn approval(steps: &Steps<'_>) -> Approval {
     Approval { by: "bob".into(), at: steps.now(), plan: plan_hash('a'), signature: "s-_1".into() }
-}
-
-fn same(job: &Remaining) -> Resolution {
-    Resolution::Change(job.user.clone())
 }
 
 fn drifted(job: &Remaining) -> Resolution {

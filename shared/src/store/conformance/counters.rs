@@ -14,7 +14,8 @@ use super::{
     steps::Steps,
 };
 use crate::{
-    Action, Hold, HoldReason, JobReport, Outcome, Priority, RunId, RunPhase, RunStatus, Timestamp, Verdict,
+    Action, Ending, Hold, HoldReason, JobReport, Outcome, Priority, RunId, RunPhase, RunStatus, Timestamp,
+    Verdict,
     store::{CHUNK, Lease, LeaseAsk, LeasedJob, Resolution, STANDS_STILL, SharedStore, StoreError},
 };
 
@@ -39,6 +40,8 @@ struct Workers<'f> {
     handles: [SharedStore; 2],
     runs: Vec<RunId>,
     held: Vec<Held>,
+    /// Runs that were opened again: whom they have in the queue can't be told from how many they have there.
+    reopened: BTreeSet<RunId>,
     random: StdRng,
 }
 
@@ -49,7 +52,8 @@ pub async fn whatever_is_done_in_whatever_order_every_job_ends_once(fixture: &im
     let handles = [fixture.store(), fixture.second_handle().await];
     let steps = Steps::new(fixture);
     let random = StdRng::seed_from_u64(seed);
-    let mut workers = Workers { steps, handles, runs: Vec::new(), held: Vec::new(), random };
+    let mut workers =
+        Workers { steps, handles, runs: Vec::new(), held: Vec::new(), reopened: BTreeSet::new(), random };
     for _ in 0..2 {
         workers.submit().await;
     }
@@ -95,14 +99,17 @@ impl Workers<'_> {
                 let limit = self.random.random_range(1..9);
                 allowed(store.promote(&run, limit).await);
             }
-            91..93 => allowed(store.pause(&run).await),
-            93..96 => allowed(store.resume(&run).await),
-            96 => {
+            91 => allowed(store.pause(&run).await),
+            92..95 => allowed(store.resume(&run).await),
+            95..97 => {
                 // Rarely, or nothing is left to be worked.
                 if self.random.random_bool(0.1) {
                     let limit = self.random.random_range(1..4);
-                    allowed(store.cancel(&run, limit).await);
+                    let late = self.random.random_bool(0.5);
+                    let ending = if late { Ending::deadline() } else { Ending::cancelled() };
+                    allowed(store.end(&run, &ending, limit).await);
                 }
+                self.try_again(&run).await;
             }
             97 => {
                 let priority = Priority::ALL[self.random.random_range(0..3)];
@@ -118,10 +125,35 @@ impl Workers<'_> {
         }
     }
 
+    /// Some of what ended otherwise than as wished is tried again, where the run is over; and it goes on, now or later.
+    async fn try_again(&mut self, run: &RunId) {
+        let store = self.steps.store.clone();
+        if self.steps.status(run).await.cancelled {
+            // Its rest is ended first.
+            allowed(store.cancel(run, CHUNK).await);
+        }
+        let seqs: Vec<u64> = (0..USERS as u64).filter(|_| self.random.random_bool(0.5)).collect();
+        allowed(store.reopen(run, &seqs).await);
+        if self.steps.status(run).await.phase != RunPhase::Sealed {
+            return;
+        }
+        self.reopened.insert(run.clone());
+        if self.random.random_bool(0.2) {
+            return;
+        }
+        store.resume(run).await.unwrap();
+        self.steps.resolve_all(run).await;
+    }
+
     /// Now and then nobody works for more than an hour; then a steward comes, and perhaps dies on the way.
     async fn stand_still(&mut self, run: &RunId) {
         if self.random.random_bool(0.3) {
             self.steps.pass(STANDS_STILL + Duration::from_secs(1)).await;
+        }
+        let status = self.steps.status(run).await;
+        if status.phase == RunPhase::Sealed && !status.paused && !status.cancelled {
+            // It was opened again, and is resolved like any other.
+            return self.steps.resolve_all(run).await;
         }
         let Some(steward) = self.steps.steward(run, "w1", Duration::from_secs(5)).await else { return };
         let mut remaining = self.steps.store.remaining(run, 0, CHUNK).await.unwrap();
@@ -191,7 +223,8 @@ impl Workers<'_> {
             "{user} is in flight twice: {lease:?}"
         );
         let admission = runs[&lease.run].admission;
-        for newer in runs.values().filter(|run| run.admission > admission && !run.cancelled) {
+        let newer = runs.values().filter(|run| run.admission > admission && !run.cancelled);
+        for newer in newer.filter(|run| !self.reopened.contains(&run.run.id)) {
             let promoted = newer.counters.total - newer.counters.pending;
             let claims = self.steps.store.requests(&newer.run.id, 0, promoted as usize).await.unwrap();
             // Who was settled when the run was resolved again is no longer claimed.
@@ -280,6 +313,9 @@ impl Workers<'_> {
                 continue;
             }
             self.steps.store.resume(run).await.unwrap();
+            if status.phase == RunPhase::Sealed {
+                self.steps.resolve_all(run).await;
+            }
             self.steps.go_on(run).await;
             if !self.steps.status(run).await.phase.is_over() {
                 self.steps.promote_all(run).await;

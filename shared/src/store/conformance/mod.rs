@@ -31,6 +31,8 @@ pub mod ending;
 pub mod finishing;
 pub mod lapsing;
 pub mod leasing;
+#[cfg(test)]
+mod listed;
 pub mod one_user;
 pub mod planning;
 pub mod protecting;
@@ -39,6 +41,7 @@ pub mod pulses;
 pub mod quotas;
 pub mod reopening;
 pub mod resolving;
+pub mod resolving_again;
 mod samples;
 pub mod seeing;
 pub mod sharing;

@@ -223,6 +223,25 @@ pub async fn who_is_tried_again_may_turn_out_a_duplicate(fixture: &impl Fixture)
     assert_eq!(ends(&steps, &run).await, [(0, Outcome::Applied)]);
 }
 
+/// The address that made it one belongs to somebody else by now.
+pub async fn what_was_a_duplicate_may_turn_out_a_job_when_a_run_is_opened_again(fixture: &impl Fixture) {
+    let steps = Steps::new(fixture);
+    let run = steps.submit(&Submission::of(&["a@c.d", "alias@c.d"])).await;
+    steps.resolve_except(&run, &[(1, Resolution::Duplicate { of_line: 1 })].into()).await;
+    steps.promote_all(&run).await;
+    work(&steps, &run, |_| Outcome::Rejected).await;
+    assert_eq!(steps.reopen(&run, &[0, 1]).await, 1);
+    steps.store.resume(&run).await.unwrap();
+    steps.resolve_all(&run).await;
+    assert_eq!(steps.status(&run).await.counters.pending, 2);
+    steps.admit(&run).await;
+    assert_eq!(steps.promote(&run, 1).await, 1);
+    assert_eq!(steps.promote(&run, 1).await, 0);
+    work(&steps, &run, |_| Outcome::Applied).await;
+    assert_eq!(ends(&steps, &run).await, [(0, Outcome::Applied), (1, Outcome::Applied)]);
+    assert_eq!(steps.store.duplicates(&run).await.unwrap(), []);
+}
+
 pub async fn a_run_keeps_its_number_when_it_is_opened_again(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let users = Submission::of(&["a@c.d", "b@c.d"]);

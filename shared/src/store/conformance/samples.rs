@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    AccountName, Action, Attempt, JobReport, Outcome, Priority, Request, ResolvedUser, SnoozeReason, Status,
-    Terms, Then, Timestamp, UserRef, UserState, Verdict, WorkerId,
+    AccountName, Action, Attempt, JobReport, Outcome, OutcomeRow, Priority, Request, ResolvedUser,
+    SnoozeReason, Status, Terms, Then, Timestamp, UserRef, UserState, Verdict, WorkerId,
     plan::PlanHash,
-    store::{Idempotency, LeaseAsk, Resolution},
+    store::{Idempotency, LeaseAsk, Remaining, Resolution},
 };
 
 /// How long leases last where a check does not say otherwise.
@@ -167,4 +167,38 @@ impl Submission {
         let idempotency = Idempotency { key: key.into(), digest: digest.into(), again_after_end };
         Self { idempotency: Some(idempotency), ..self }
     }
+}
+
+// -- resolved again --------------------------------------------------------------------------------------------------
+
+/// The user as it was.
+pub(super) fn same(job: &Remaining) -> Resolution {
+    Resolution::Change(job.user.clone())
+}
+
+pub(super) fn protected(user: Option<ResolvedUser>) -> Resolution {
+    Resolution::Settled {
+        outcome: Outcome::Protected,
+        code: Some("admin".into()),
+        message: Some("an admin by now".into()),
+        user,
+    }
+}
+
+/// The user with another role, licence, address and group, deactivated by somebody.
+pub(super) fn renamed(user: &ResolvedUser) -> ResolvedUser {
+    ResolvedUser {
+        id: user.id.clone(),
+        email: Some("renamed@corp.example".into()),
+        before: UserState {
+            status: Status::Inactive,
+            license: Some("1".into()),
+            role: Some("custom".into()),
+            groups: vec!["g3".into()],
+        },
+    }
+}
+
+pub(super) fn ends(rows: &[OutcomeRow]) -> Vec<(u64, Outcome)> {
+    rows.iter().map(|row| (row.seq, row.outcome)).collect()
 }

@@ -17,8 +17,8 @@ use crate::{
     Action, Clock, Ending, JobReport, ManualClock, NewRun, Outcome, OutcomeRow, Request, RunId, RunStatus,
     Timestamp, Verdict,
     store::{
-        CHUNK, Idempotency, Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Seal, Sealed,
-        SharedStore, Steward,
+        CHUNK, Idempotency, Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, STANDS_STILL, Seal,
+        Sealed, SharedStore, Steward,
     },
 };
 
@@ -52,6 +52,11 @@ impl<'f> Steps<'f> {
     pub(super) async fn pass(&self, time: Duration) {
         self.clock.advance(time);
         self.check_counters().await;
+    }
+
+    /// Lets the runs stand still for more than the time that is allowed.
+    pub(super) async fn stand_still(&self) {
+        self.pass(STANDS_STILL + Duration::from_millis(1)).await;
     }
 
     /// Sees that every job of every run is accounted for exactly once.

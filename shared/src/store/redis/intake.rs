@@ -146,7 +146,7 @@ impl RedisStore {
         self.drop_from_index(run).await
     }
 
-    async fn drop_from_index(&self, run: &RunId) -> Result<(), StoreError> {
+    pub(super) async fn drop_from_index(&self, run: &RunId) -> Result<(), StoreError> {
         self.core.plain(cmd("ZREM").arg(keys::NEWEST).arg(run.as_str())).await?;
         self.core.plain(cmd("HDEL").arg(keys::RUNS).arg(run.as_str())).await?;
         self.forget(run);

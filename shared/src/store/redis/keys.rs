@@ -7,10 +7,14 @@
 //! | `usher:runs` | hash: run -> account, of every run, open ones included |
 //! | `usher:newest` | sorted set of runs by the time they were opened |
 //! | `usher:accounts` | set of accounts that ever had a run |
-//! | `usher:{A}` | hash: format, token, admission (both counters), hold, hold_until |
+//! | `usher:{A}` | hash: format; token, admission, protections (counters); hold, hold_until; counting, counting_until (which run counts users towards a day's cap); ended_listed |
 //! | `usher:{A}:open` | sorted set of open runs by their last append |
 //! | `usher:{A}:keys` | hash: idempotency key -> run, digest |
 //! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
+//! | `usher:{A}:ended` | sorted set of runs that are over, by when that was |
+//! | `usher:{A}:outlived`, `:outlived:R` | hash: forgotten run whose claims older runs still need -> its numbers; list of the users |
+//! | `usher:{A}:counted:D`, `:counted:D:R` | hash: user -> how many runs counted it towards the cap of that day; sorted set of those of a run |
+//! | `usher:{A}:protected` | hash: pattern -> entry of the list of protected users |
 //! | `usher:{A}:order`, `:alones`, `:due` | sorted sets of runs with ready jobs, jobs that must run alone, waiting jobs |
 //! | `usher:{A}:admissions` | hash: admission -> run |
 //! | `usher:{A}:users` | hash: user -> claims on it (admission and place of each job) |
@@ -21,10 +25,13 @@
 //! | `usher:{A}:quota:L` | hash: hour (ms) -> calls drawn under a label |
 //! | `usher:{A}:pulses`, `:pulse_ends` | hash: worker -> what it told last; sorted set of workers by when that lapses |
 //! | `usher:{A}:refresh`, `:token` | hash: generation and claims of the fleet's token; the token itself, sealed |
-//! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), fresh (since then it stands still), its steward |
+//! | `usher:{A}:run:R` | hash: the run as submitted, its packed state (`state.rs`), fresh (since then it stands still), its steward, notes, how it is ended |
 //! | `usher:{A}:run:R:jobs:N` | hash: place -> record, of the Nth 4,096 places |
 //! | `usher:{A}:run:R:ready`, `:again`, `:alone`, `:wait` | the run's queue |
 //! | `usher:{A}:run:R:tries`, `:dups` | hash: place -> attempts that did not end the job; places of duplicates |
+//! | `usher:{A}:run:R:touched` | hash: place of a job that is tried again -> user before attempts that may have applied |
+//! | `usher:{_audit}` | hash: last, sealed (numbers of entries), seal; `_audit` is no account's name |
+//! | `usher:{_audit}:entries:N`, `:seals:N` | hash: number -> entry, or its seal, of the Nth 4,096 |
 //! | `usher:{A}:wake` | channel: there may be something to do |
 
 use crate::{AccountName, RunId};
@@ -37,6 +44,9 @@ pub(super) const RUNS: &str = "usher:runs";
 pub(super) const NEWEST: &str = "usher:newest";
 /// Accounts that ever had a run.
 pub(super) const ACCOUNTS: &str = "usher:accounts";
+
+/// The audit's own hash, and the prefix of its other keys.
+pub(super) const AUDIT: &str = "usher:{_audit}";
 
 /// Places in a page of records; lua/lib_jobs.lua has the same number.
 pub(super) const PAGE: u64 = 4096;

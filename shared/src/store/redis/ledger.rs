@@ -1,10 +1,11 @@
-//! What became of each job.
+//! What each request came to, and what became of each job.
 
 use redis::cmd;
 
 use super::{RedisStore, keys, record, record::Record, reply};
 use crate::{
     Attempt, OutcomeRow, RunId,
+    plan::Planned,
     store::{CHUNK, StoreError},
 };
 
@@ -33,6 +34,28 @@ impl RedisStore {
             from += seqs.len() as u64;
         }
         Ok(rows)
+    }
+
+    pub(super) async fn read_planned(
+        &self,
+        run: &RunId,
+        from_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Planned>, StoreError> {
+        let end = self.places(run).await?;
+        let (mut found, mut from) = (Vec::new(), from_seq);
+        while found.len() < limit && from < end {
+            let seqs: Vec<u64> = (from..end.min(from + CHUNK as u64)).collect();
+            for (seq, text) in seqs.iter().zip(self.records(run, &seqs).await?) {
+                let Some(text) = text else { continue };
+                found.extend(Record::cut(&text).planned(*seq).map_err(|flaw| corrupt(run, *seq, flaw))?);
+                if found.len() == limit {
+                    break;
+                }
+            }
+            from += seqs.len() as u64;
+        }
+        Ok(found)
     }
 
     pub(super) async fn attempts_at(&self, run: &RunId, seq: u64) -> Result<Vec<Attempt>, StoreError> {

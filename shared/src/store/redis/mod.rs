@@ -5,7 +5,7 @@
 //! job is written down, `state.rs` how a run is. The server's clock is the one clock, so that workers' may differ.
 //!
 //! A reply can be lost although the call was carried out. Each call may be sent again: `append`, `seal`, `resolve`,
-//! `admit`, `promote`, `cancel` find what they did and go on; [`Store::finish`] sends itself again for as long as the
+//! `confirm`, `admit`, `promote`, `end`, `reopen`, `prune` find what they did and go on; [`Store::finish`] sends itself again for as long as the
 //! lease can live, and is recognised by what the ledger shows; [`Store::lease`] takes back at its next ask what an
 //! unanswered one was granted, so that a lost reply counts as nobody's death.
 //!
@@ -15,6 +15,8 @@
 //! [`rights`] has what an ACL user needs.
 
 mod address;
+mod as_store;
+mod audit;
 mod error;
 mod examine;
 mod finisher;
@@ -24,8 +26,13 @@ mod intake;
 mod keys;
 mod ledger;
 mod link;
+mod notes;
+mod protecting;
+mod pruning;
 mod record;
+mod reopening;
 mod reply;
+mod reserving;
 mod resolving;
 pub mod rights;
 pub mod script;
@@ -40,11 +47,9 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use ::redis::{Cmd, Value};
-use async_trait::async_trait;
 
 use self::{address::Misconnected, link::Link, reply::Reply, script::Script, wake::Wakes, working::Working};
 pub use self::{
@@ -52,18 +57,14 @@ pub use self::{
     error::{sort, spoils_connection},
     examine::examine,
 };
-use super::{
-    Finding, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Resolution, Seal, Sealed, Seat,
-    ShelvedToken, Steward, Store, StoreError,
-};
+use super::StoreError;
 use crate::{
-    AccountName, Attempt, Clock, Drawn, Hold, JobReport, NewRun, OutcomeRow, Priority, Pulse, QuotaWindow,
-    Request, RunId, RunStatus, Timestamp, WorkerId,
+    AccountName, Clock, RunId,
     config::{AddressError, RedisAddress},
 };
 
 /// The format that this program writes, and the newest that it reads.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Notes this program's format, unless a newer one is noted; answers what is noted then. What older formats lack is made
 /// good where it is met (lua/lib_base.lua), account by account: there is no moment at which all of a store is rewritten.
@@ -246,219 +247,5 @@ impl Core {
             return Err(StoreError::TooNew { found, supported: FORMAT });
         }
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Store for RedisStore {
-    async fn open_run(&self, run: &NewRun) -> Result<(), StoreError> {
-        self.open(run).await
-    }
-
-    async fn append(&self, run: &RunId, first_seq: u64, requests: &[Request]) -> Result<(), StoreError> {
-        self.add_requests(run, first_seq, requests).await
-    }
-
-    async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
-        self.seal_run(run, seal).await
-    }
-
-    async fn discard(&self, run: &RunId) -> Result<(), StoreError> {
-        self.discard_open(run).await
-    }
-
-    async fn expire_open_runs(&self) -> Result<u64, StoreError> {
-        self.expire_open().await
-    }
-
-    async fn take_steward(
-        &self,
-        run: &RunId,
-        worker: &WorkerId,
-        ttl: Duration,
-    ) -> Result<Option<Steward>, StoreError> {
-        self.become_steward(run, worker, ttl).await
-    }
-
-    async fn renew_steward(&self, steward: &Steward, ttl: Duration) -> Result<(), StoreError> {
-        self.stay_steward(steward, ttl).await
-    }
-
-    async fn requests(
-        &self,
-        run: &RunId,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, Request)>, StoreError> {
-        self.read_requests(run, from_seq, limit).await
-    }
-
-    async fn remaining(
-        &self,
-        run: &RunId,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<Remaining>, StoreError> {
-        self.still_to_change(run, from_seq, limit).await
-    }
-
-    async fn resolve(&self, steward: &Steward, resolved: &[(u64, Resolution)]) -> Result<(), StoreError> {
-        self.record_resolutions(steward, resolved).await
-    }
-
-    async fn finish_resolving(&self, steward: Steward) -> Result<(), StoreError> {
-        self.end_resolving(steward).await
-    }
-
-    async fn admit(&self, run: &RunId) -> Result<u64, StoreError> {
-        self.on_run(script::ADMIT, run, "it can't be admitted", |_| ()).await?.count(0)
-    }
-
-    async fn promote(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        let wanted = "it can't be put into the queue before it is admitted";
-        let limit = limit.min(super::CHUNK);
-        self.on_run(script::PROMOTE, run, wanted, |call| {
-            call.arg(limit);
-        })
-        .await?
-        .count(0)
-    }
-
-    async fn take_seat(&self, _worker: &WorkerId) -> Result<Seat, StoreError> {
-        Ok(Seat(None))
-    }
-
-    async fn lease(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
-        self.wakes.mark(&ask.account);
-        self.working.lease(ask).await
-    }
-
-    async fn renew(&self, lease: &mut Lease, ttl: Duration) -> Result<(), StoreError> {
-        self.working.renew(lease, ttl).await
-    }
-
-    async fn finish(&self, lease: Lease, reports: Vec<JobReport>) -> Result<(), StoreError> {
-        self.working.finish(lease, reports).await
-    }
-
-    async fn wait_for_work(&self, account: &AccountName, at_most: Duration) {
-        self.wakes.wait(account, at_most).await;
-    }
-
-    async fn pause(&self, run: &RunId) -> Result<(), StoreError> {
-        self.steer(run, "it can't be paused", "pause", None).await
-    }
-
-    async fn resume(&self, run: &RunId) -> Result<(), StoreError> {
-        self.steer(run, "it can't be resumed", "resume", None).await
-    }
-
-    async fn cancel(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        self.cancel_some(run, limit).await
-    }
-
-    async fn set_priority(&self, run: &RunId, priority: Priority) -> Result<(), StoreError> {
-        self.steer(run, "its priority can't be changed", "priority", Some(priority)).await
-    }
-
-    async fn hold(&self, account: &AccountName, hold: &Hold) -> Result<(), StoreError> {
-        self.hold_account(account, hold).await
-    }
-
-    async fn release(&self, account: &AccountName) -> Result<bool, StoreError> {
-        self.release_account(account).await
-    }
-
-    async fn draw_quota(
-        &self,
-        account: &AccountName,
-        label: &str,
-        window: QuotaWindow,
-        calls: u64,
-        cap: u64,
-    ) -> Result<Drawn, StoreError> {
-        self.draw(account, label, window, calls, cap).await
-    }
-
-    async fn return_quota(
-        &self,
-        account: &AccountName,
-        label: &str,
-        drawn_at: Timestamp,
-        calls: u64,
-    ) -> Result<(), StoreError> {
-        self.give_back(account, label, drawn_at, calls).await
-    }
-
-    async fn publish_pulse(&self, pulse: &Pulse) -> Result<(), StoreError> {
-        self.tell(pulse).await
-    }
-
-    async fn pulses(&self, account: &AccountName) -> Result<Vec<Pulse>, StoreError> {
-        self.told(account).await
-    }
-
-    async fn token(&self, account: &AccountName) -> Result<Option<ShelvedToken>, StoreError> {
-        self.shelved(account).await
-    }
-
-    async fn claim_refresh(
-        &self,
-        account: &AccountName,
-        worker: &WorkerId,
-        instead_of: Option<u64>,
-        ttl: Duration,
-    ) -> Result<Refresh, StoreError> {
-        self.claim(account, worker, instead_of, ttl).await
-    }
-
-    async fn shelve_token(
-        &self,
-        claim: RefreshClaim,
-        sealed: &[u8],
-        keep_for: Duration,
-    ) -> Result<u64, StoreError> {
-        self.shelve(claim, sealed, keep_for).await
-    }
-
-    async fn abandon_refresh(&self, claim: RefreshClaim) -> Result<(), StoreError> {
-        self.abandon(claim).await
-    }
-
-    async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError> {
-        self.one_run(run).await
-    }
-
-    async fn runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
-        self.newest_runs(limit).await
-    }
-
-    async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError> {
-        self.active_runs(account).await
-    }
-
-    async fn outcomes(
-        &self,
-        run: &RunId,
-        from_seq: u64,
-        limit: usize,
-    ) -> Result<Vec<OutcomeRow>, StoreError> {
-        self.outcome_rows(run, from_seq, limit).await
-    }
-
-    async fn attempts(&self, run: &RunId, seq: u64) -> Result<Vec<Attempt>, StoreError> {
-        self.attempts_at(run, seq).await
-    }
-
-    async fn duplicates(&self, run: &RunId) -> Result<Vec<(u64, String, u64)>, StoreError> {
-        self.left_out(run).await
-    }
-
-    async fn examine(&self) -> Vec<Finding> {
-        examine::examine_server(&self.core.link).await
-    }
-
-    async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.core.time().await
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | Part | Fields |
 //! |---|---|
-//! | request | action's letter and line, user, reason |
+//! | request | action's letter and line, user, reason, then where something is given back: licence, role, groups parted by GS |
 //! | resolution, change | `C` and the user's key, user fields, resolved at (ms) |
 //! | resolution, settled | `S` and the outcome's letter, code, message, then key and user fields where a user was found |
 //! | resolution, duplicate | `D` and the line that is kept |
@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 
 use crate::{
     Action, Attempt, Outcome, OutcomeRow, Request, ResolvedUser, Status, Timestamp, UserState, Verdict,
-    WorkerId, store::Resolution,
+    WorkerId, plan::Planned, request::Restore, store::Resolution,
 };
 
 /// Between the fields of a part.
@@ -49,12 +49,13 @@ const OUTCOMES: [(char, Outcome); 12] = [
     ('k', Outcome::Poisoned),
 ];
 
-const VERDICTS: [(char, Verdict); 10] = [
+const VERDICTS: [(char, Verdict); 11] = [
     ('A', Verdict::Applied),
     ('Y', Verdict::AlreadyApplied),
     ('T', Verdict::Throttled),
     ('X', Verdict::Transient),
     ('R', Verdict::Rejected),
+    ('S', Verdict::NoSeat),
     ('N', Verdict::NotFound),
     ('U', Verdict::Unauthorized),
     ('F', Verdict::Forbidden),
@@ -157,11 +158,37 @@ pub(super) fn encode_request(request: &Request) -> String {
     to.push(letter(&ACTIONS, &request.action));
     let _ = write!(to, "{}{FS}", request.line);
     escape(request.user.as_str(), &mut to);
-    if let Some(reason) = &request.reason {
+    if request.reason.is_some() || request.restore.is_some() {
         to.push(FS);
-        escape(reason, &mut to);
+        optional(request.reason.as_deref(), &mut to);
+    }
+    if let Some(restore) = &request.restore {
+        to.push(FS);
+        optional(restore.license.as_deref(), &mut to);
+        to.push(FS);
+        optional(restore.role.as_deref(), &mut to);
+        to.push(FS);
+        write_groups(&restore.groups, &mut to);
     }
     to
+}
+
+fn write_groups(groups: &[String], to: &mut String) {
+    for (i, group) in groups.iter().enumerate() {
+        if i > 0 {
+            to.push(GS);
+        }
+        escape(group, to);
+    }
+}
+
+fn read_groups(text: &str) -> Result<Vec<String>, Flaw> {
+    if text.is_empty() { Ok(Vec::new()) } else { text.split(GS).map(unescape).collect() }
+}
+
+fn decode_restore<'a>(license: &str, fields: &mut impl Iterator<Item = &'a str>) -> Result<Restore, Flaw> {
+    let mut next = || fields.next().unwrap_or_default();
+    Ok(Restore { license: some(license)?, role: some(next())?, groups: read_groups(next())? })
 }
 
 fn decode_request(text: &str) -> Result<Request, Flaw> {
@@ -170,11 +197,11 @@ fn decode_request(text: &str) -> Result<Request, Flaw> {
     let action = word(&ACTIONS, head, "action")?;
     let user = unescape(fields.next().unwrap_or_default())?;
     Ok(Request {
-        restore: None,
         line: number(head.get(1..).unwrap_or_default(), "line")?,
         user: user.parse().map_err(|error| format!("{error}"))?,
         action,
         reason: some(fields.next().unwrap_or_default())?,
+        restore: fields.next().map(|license| decode_restore(license, &mut fields)).transpose()?,
     })
 }
 
@@ -221,12 +248,7 @@ fn encode_user(request: &str, user: &ResolvedUser, to: &mut String) {
     to.push(FS);
     optional(user.before.role.as_deref(), to);
     to.push(FS);
-    for (i, group) in user.before.groups.iter().enumerate() {
-        if i > 0 {
-            to.push(GS);
-        }
-        escape(group, to);
-    }
+    write_groups(&user.before.groups, to);
 }
 
 fn decode_user<'a>(request: &str, fields: &mut impl Iterator<Item = &'a str>) -> Result<ResolvedUser, Flaw> {
@@ -239,10 +261,7 @@ fn decode_user<'a>(request: &str, fields: &mut impl Iterator<Item = &'a str>) ->
     };
     let status = word(&STATUSES, next(), "status")?;
     let (license, role) = (some(next())?, some(next())?);
-    let groups = match next() {
-        "" => Vec::new(),
-        groups => groups.split(GS).map(unescape).collect::<Result<_, _>>()?,
-    };
+    let groups = read_groups(next())?;
     Ok(ResolvedUser { id, email, before: UserState { status, license, role, groups } })
 }
 
@@ -379,6 +398,26 @@ impl<'a> Record<'a> {
         Ok(None)
     }
 
+    /// What the request came to; `None` where it is not resolved.
+    pub(super) fn planned(&self, seq: u64) -> Result<Option<Planned>, Flaw> {
+        if self.resolution.is_empty() {
+            return Ok(None);
+        }
+        let request = self.request()?;
+        let resolution = if let Some(of_line) = self.duplicate_of()? {
+            Resolution::Duplicate { of_line }
+        } else if let Some(text) = self.resolution.strip_prefix('S') {
+            let mut fields = text.split(FS);
+            let outcome = word(&OUTCOMES, fields.next().unwrap_or_default(), "outcome")?;
+            let (code, message) =
+                (some(fields.next().unwrap_or_default())?, some(fields.next().unwrap_or_default())?);
+            Resolution::Settled { outcome, code, message, user: self.resolved(request.user.as_str())? }
+        } else {
+            Resolution::Change(self.change(&request)?.0)
+        };
+        Ok(Some(Planned { seq, request, resolution }))
+    }
+
     /// The finished job, or `None` where it has no outcome yet.
     pub(super) fn row(&self, seq: u64) -> Result<Option<OutcomeRow>, Flaw> {
         let Some(text) = self.outcome else { return Ok(None) };
@@ -394,7 +433,7 @@ impl<'a> Record<'a> {
             None => (None, None),
         };
         // These are the store's own doing, whoever tried before.
-        if !matches!(outcome, Outcome::Cancelled | Outcome::Superseded) {
+        if !matches!(outcome, Outcome::Cancelled | Outcome::Expired | Outcome::Superseded) {
             worker = worker.or_else(|| last.as_ref().map(|attempt| attempt.worker.clone()));
         }
         let mut row = OutcomeRow {

@@ -28,10 +28,13 @@ fn user() -> impl Strategy<Value = ResolvedUser> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    ("[a-z=\\\\]{1,9}(@[a-z.]{1,9}x)?", any::<u64>(), 0..2usize, option::of(text())).prop_filter_map(
+    let restore = (option::of(text()), option::of(text()), prop::collection::vec(text(), 0..3));
+    let restore = restore.prop_map(|(license, role, groups)| Restore { license, role, groups });
+    let user = "[a-z=\\\\]{1,9}(@[a-z.]{1,9}x)?";
+    (user, any::<u64>(), 0..2usize, option::of(text()), option::of(restore)).prop_filter_map(
         "names no user",
-        |(user, line, action, reason)| {
-            Some(Request { restore: None, line, user: user.parse().ok()?, action: ACTIONS[action].1, reason })
+        |(user, line, action, reason, restore)| {
+            Some(Request { line, user: user.parse().ok()?, action: ACTIONS[action].1, reason, restore })
         },
     )
 }
@@ -68,11 +71,13 @@ proptest! {
         let record = Record::cut(&whole);
         prop_assert_eq!(record.request().unwrap(), request.clone());
         prop_assert_eq!(record.change(&request).unwrap(), (user.clone(), Timestamp::from_millis(77)));
+        let planned = Planned { seq: 9, request: request.clone(), resolution: Resolution::Change(user.clone()) };
+        prop_assert_eq!(record.planned(9).unwrap(), Some(planned));
         prop_assert_eq!(record.last_attempt().unwrap(), Some(attempt.clone()));
         let row = record.row(9).unwrap().unwrap();
         prop_assert_eq!((row.outcome, &row.code, &row.message), (OUTCOMES[outcome].1, &code, &message));
         // What the store ended itself was no worker's doing, whoever tried before.
-        let by_itself = matches!(row.outcome, Outcome::Cancelled | Outcome::Superseded);
+        let by_itself = matches!(row.outcome, Outcome::Cancelled | Outcome::Expired | Outcome::Superseded);
         let worker = (!by_itself).then_some(attempt.worker);
         prop_assert_eq!((row.resolved, row.attempts, row.worker), (Some(user), 1, worker));
     }
@@ -88,12 +93,17 @@ proptest! {
         let whole = format!("{}{RS}{part}{RS}{}", encode_request(&request), head_of(Outcome::Protected, code.as_deref(), None));
         let row = Record::cut(&whole).row(0).unwrap().unwrap();
         prop_assert_eq!((row.resolved, row.code, row.attempts), (user, code, 0));
+        prop_assert_eq!(Record::cut(&whole).planned(0).unwrap().map(|planned| planned.resolution), Some(settled));
+        let whole = format!("{}{RS}D7", encode_request(&request));
+        let duplicate = Some(Resolution::Duplicate { of_line: 7 });
+        prop_assert_eq!(Record::cut(&whole).planned(0).unwrap().map(|planned| planned.resolution), duplicate);
+        prop_assert_eq!(Record::cut(&encode_request(&request)).planned(0).unwrap(), None);
     }
 
     #[test]
     fn rubbish_is_an_error_and_never_a_panic(text in ".{0,60}") {
         let record = Record::cut(&text);
-        let _ = (record.request(), record.row(0), record.last_attempt(), record.duplicate_of());
+        let _ = (record.request(), record.planned(0), record.row(0), record.last_attempt(), record.duplicate_of());
         let _ = (decode_tries(&text), decode_ledger(&text));
         let whole = format!("d1{FS}ann@corp.example{RS}{text}{RS}a{FS}{FS}{FS}{text}");
         let _ = Record::cut(&whole).row(0);

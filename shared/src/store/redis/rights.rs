@@ -11,7 +11,7 @@ const KEY: &str = "usher:{doctor}:nothing";
 /// What usher sends, as a rule names it, with words that the server takes; `K` is a key, `C` a channel.
 ///
 /// Functions run with the rights of the user who calls them, so what they call is here, too.
-pub const COMMANDS: [(&str, &[&str]); 42] = [
+pub const COMMANDS: [(&str, &[&str]); 43] = [
     ("ping", &[]),
     ("time", &[]),
     ("function|load", &["#!lua name=nothing\n"]),
@@ -33,6 +33,7 @@ pub const COMMANDS: [(&str, &[&str]); 42] = [
     ("hgetall", &["K"]),
     ("hdel", &["K", "f"]),
     ("hincrby", &["K", "f", "1"]),
+    ("hlen", &["K"]),
     ("lpush", &["K", "v"]),
     ("rpush", &["K", "v"]),
     ("lpop", &["K"]),

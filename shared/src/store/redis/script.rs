@@ -66,8 +66,20 @@ scripts! {
     FINISH = "finish";
     /// Pauses, resumes, changes the priority of a run.
     STEER = "steer";
-    /// Cancels a run, a chunk at a time.
-    CANCEL = "cancel";
+    /// Ends the rest of a run, a chunk at a time.
+    END = "end";
+    /// Has finished jobs tried again.
+    REOPEN = "reopen";
+    /// Forgets a run, a chunk at a time.
+    PRUNE = "prune";
+    /// Writes a note on a run.
+    NOTE = "note";
+    /// Lets a resolved run go on.
+    CONFIRM = "confirm";
+    /// Counts users towards the cap of a day.
+    RESERVE = "reserve";
+    /// Keeps the list of protected users.
+    PROTECT = "protect";
     /// Holds or releases an account.
     HOLD = "hold";
     /// Draws from a day's quota, or gives back.
@@ -76,6 +88,8 @@ scripts! {
     PULSE = "pulse";
     /// The token that a fleet shares.
     TOKEN = "token";
+    /// Appends to the audit, and seals it.
+    AUDIT = "audit";
 }
 
 struct Library {

@@ -64,7 +64,7 @@ impl RedisStore {
         self.core.send(script::QUOTA, &call).await.map(drop)
     }
 
-    pub(super) async fn tell(&self, pulse: &Pulse) -> Result<(), StoreError> {
+    pub(super) async fn publish(&self, pulse: &Pulse) -> Result<(), StoreError> {
         let text = serde_json::to_string(pulse).map_err(|error| odd_pulse(&pulse.account, &error))?;
         let mut call = self.core.call(script::PULSE, &pulse.account);
         call.arg(pulse.worker.as_str()).arg(text).arg(millis(PULSE_LASTS));

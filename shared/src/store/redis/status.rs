@@ -3,11 +3,26 @@
 use std::collections::{BTreeMap, HashMap};
 
 use redis::{Value, cmd};
+use serde::de::DeserializeOwned;
 
 use super::{RedisStore, keys, reply, state::State};
 use crate::{
-    AccountName, Action, Hold, NewRun, Priority, RunId, RunPhase, RunStatus, Timestamp, store::StoreError,
+    AccountName, Action, Hold, NewRun, Priority, RunId, RunNotes, RunPhase, RunStatus, Timestamp,
+    store::StoreError,
 };
+
+/// The fields of a run's hash that are its status.
+const FIELDS: &[&str] = &[
+    "meta",
+    "by_action",
+    "state",
+    "fresh",
+    "note_plan",
+    "note_held",
+    "note_go",
+    "note_approval",
+    "note_ending",
+];
 
 /// Runs looked at together.
 const TOGETHER: usize = 100;
@@ -35,7 +50,7 @@ impl RedisStore {
         run: &RunId,
     ) -> Result<Option<RunStatus>, StoreError> {
         let mut read = cmd("HMGET");
-        read.arg(keys::run(account, run)).arg(&["meta", "by_action", "state", "fresh"]);
+        read.arg(keys::run(account, run)).arg(FIELDS);
         status(run, &reply::array(self.core.plain(&read).await?)?)
     }
 
@@ -116,6 +131,12 @@ fn corrupt(run: &RunId, flaw: impl ToString) -> StoreError {
     StoreError::Corrupt(format!("run {run}"), flaw.to_string())
 }
 
+/// A note as stored, where there is one.
+fn note<T: DeserializeOwned>(run: &RunId, found: &Value) -> Result<Option<T>, StoreError> {
+    let text = reply::maybe(found)?;
+    text.map(|text| serde_json::from_str(text).map_err(|error| corrupt(run, error))).transpose()
+}
+
 /// A hold as stored.
 pub(super) fn hold(account: &AccountName, text: &str) -> Result<Hold, StoreError> {
     serde_json::from_str(text)
@@ -124,7 +145,9 @@ pub(super) fn hold(account: &AccountName, text: &str) -> Result<Hold, StoreError
 
 /// A run's status, but for its account's hold. `None` for a run that is open, or not there.
 pub(super) fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, StoreError> {
-    let [meta, by_action, state, fresh] = found else { return Err(reply::odd("HMGET of four fields")) };
+    let [meta, by_action, state, fresh, plan, held, go, approval, ending] = found else {
+        return Err(reply::odd("HMGET of nine fields"));
+    };
     let Some(state) = reply::bytes(state)? else { return Ok(None) };
     let state = State::unpack(state).map_err(|flaw| corrupt(run, flaw))?;
     if state.phase == RunPhase::Open {
@@ -145,7 +168,13 @@ pub(super) fn status(run: &RunId, found: &[Value]) -> Result<Option<RunStatus>, 
         fresh => Some(Timestamp::from_millis(reply::int(fresh)?)),
     };
     Ok(Some(RunStatus {
-        notes: Default::default(),
+        notes: RunNotes {
+            plan: note(run, plan)?,
+            held: note(run, held)?,
+            go: note(run, go)?,
+            approval: note(run, approval)?,
+            ending: note(run, ending)?,
+        },
         run: submitted,
         phase: state.phase,
         paused: state.paused,

@@ -1,8 +1,8 @@
-//! Pause, resume, cancel, priority; holding an account.
+//! Pause, resume, end, priority; holding an account.
 
-use super::{RedisStore, script};
+use super::{RedisStore, notes, record, script};
 use crate::{
-    AccountName, Hold, Priority, RunId,
+    AccountName, Ending, Hold, Priority, RunId,
     store::{CHUNK, StoreError},
 };
 
@@ -21,9 +21,17 @@ impl RedisStore {
         .map(drop)
     }
 
-    pub(super) async fn cancel_some(&self, run: &RunId, limit: usize) -> Result<u64, StoreError> {
-        self.on_run(script::CANCEL, run, "it can't be cancelled", |call| {
-            call.arg(limit.min(CHUNK));
+    pub(super) async fn end_some(
+        &self,
+        run: &RunId,
+        ending: &Ending,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        let mut head = String::new();
+        record::write_head(ending.outcome, ending.code.as_deref(), Some(&ending.message), &mut head);
+        let note = notes::json(run, ending)?;
+        self.on_run(script::END, run, "it can't be cancelled", |call| {
+            call.arg(limit.min(CHUNK)).arg(head).arg(note);
         })
         .await?
         .count(0)

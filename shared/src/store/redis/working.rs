@@ -154,7 +154,9 @@ pub(super) fn read_leased(ask: &LeaseAsk, reply: reply::Reply) -> Result<Leased,
     let rest = reply.into_rest();
     let text = rest.get(4).map_or_else(|| Err(reply::odd("a short reply")), reply::str)?;
     let leases = if text.is_empty() { Vec::new() } else { read_leases(ask, granted_at, first, text)? };
-    Ok(Leased { protections: 0, leases, next_due, alone_waiting, hold })
+    let protections = rest.get(5).map_or_else(|| Err(reply::odd("a short reply")), reply::int)?;
+    let protections = u64::try_from(protections).map_err(|_| reply::odd("a negative version"))?;
+    Ok(Leased { protections, leases, next_due, alone_waiting, hold })
 }
 
 /// Reads what was granted: lua/lease.lua says how it is written.

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     errors::{StepResult, unreadable},
-    ledger::{End, Moves, end, withdraw},
+    ledger::{End, end, withdraw},
+    moves::Moves,
     runs::Run,
     schema::{Place, State},
     writer::Step,
@@ -85,9 +86,8 @@ pub(super) fn resolve(
 ) -> StepResult<()> {
     let Some(job) = Known::find(step, run, seq)? else { return Ok(()) };
     match resolution {
-        Resolution::Duplicate { .. } => {
-            Err(run.refuse("its users are known apart, so none of them is a duplicate").into())
-        }
+        // Refused before any of them was looked at.
+        Resolution::Duplicate { .. } => Ok(()),
         Resolution::Change(user) => {
             let user = job.renewed(user);
             job.claim(step, run, &user)?;
@@ -102,6 +102,9 @@ pub(super) fn resolve(
             }
             let (code, message) = (code.as_deref(), message.as_deref());
             if job.state.is_queued() {
+                step.conn
+                    .prepare_cached("UPDATE jobs SET resolution = 'settled' WHERE place = ?1")?
+                    .execute([job.place.0])?;
                 let with = End { outcome: *outcome, code, message, worker: None };
                 return end(step, moves, job.place, job.state, with);
             }

@@ -8,12 +8,14 @@ use super::{
     errors::StepResult,
     flight,
     leasing::lapsed,
-    ledger::{End, Moves, end, enqueue, record, record_and_end},
+    ledger::{End, end, enqueue, record, record_and_end},
+    moves::Moves,
     reclaim::Kept,
+    runs::ending_of,
     schema::{Place, State},
     writer::Step,
 };
-use crate::{JobReport, Then, Timestamp, Verdict, store::Lease};
+use crate::{Ending, JobReport, Then, Timestamp, Verdict, store::Lease};
 
 /// The lease, if it is still in force.
 fn held(step: &Step<'_>, lease: &Lease) -> StepResult<Kept> {
@@ -42,17 +44,16 @@ pub(super) fn renew(step: &mut Step<'_>, lease: &Lease, ttl: Duration) -> StepRe
 /// What a finish needs to know of the lease's run.
 struct Run {
     key: i64,
-    cancelled: bool,
+    ending: Option<Ending>,
     account: i64,
 }
 
 fn run_of(step: &Step<'_>, kept: &Kept) -> StepResult<Run> {
-    Ok(step
+    let (cancelled, account, notes): (bool, i64, Option<String>) = step
         .conn
-        .prepare_cached("SELECT cancelled, account FROM runs WHERE key = ?1")?
-        .query_row([kept.run], |row| {
-            Ok(Run { key: kept.run, cancelled: row.get(0)?, account: row.get(1)? })
-        })?)
+        .prepare_cached("SELECT cancelled, account, iif(cancelled, notes, NULL) FROM runs WHERE key = ?1")?
+        .query_row([kept.run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(Run { key: kept.run, ending: ending_of(cancelled, notes.as_deref())?, account })
 }
 
 /// Leaves the counters of the run to the end of the group: see [`Step::defer`].
@@ -112,7 +113,7 @@ fn settle_report(
                 // A wait is no failure: it stays in the ledger and costs the job nothing.
                 record(step, moves, place, attempt, retried || attempt.verdict == Verdict::Lost)?;
             }
-            if retried && !run.cancelled {
+            if retried && run.ending.is_none() {
                 if report.attempt.is_none() {
                     spend(step, place)?;
                 }
@@ -129,7 +130,7 @@ fn spend(step: &Step<'_>, place: Place) -> StepResult<()> {
     Ok(())
 }
 
-/// Puts a leased job back, or ends it where its run was cancelled meanwhile. Returns whether it is in the queue.
+/// Puts a leased job back, or ends it where the rest of its run is being ended meanwhile. Returns whether it is in the queue.
 fn back(
     step: &Step<'_>,
     moves: &mut Moves,
@@ -137,8 +138,8 @@ fn back(
     place: Place,
     due: Option<Timestamp>,
 ) -> StepResult<bool> {
-    if run.cancelled {
-        end(step, moves, place, State::Leased, End::CANCELLED)?;
+    if let Some(ending) = &run.ending {
+        end(step, moves, place, State::Leased, End::with(ending))?;
         return Ok(false);
     }
     enqueue(step, moves, place, State::Leased, due)?;

@@ -6,18 +6,20 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     errors::StepResult,
-    ledger::{Moves, enqueue},
+    ledger::enqueue,
+    moves::Moves,
     runs::read_id,
     schema::{Place, State},
     writer::Step,
 };
-use crate::{Outcome, RunId};
+use crate::RunId;
 
 /// How long a job waits for a user in flight, unless the other job ends before that.
 const WAIT: Duration = Duration::from_millis(200);
 
 /// The newer run that decides about the user of a job, where there is one. A run that is being cancelled decides
-/// nothing more, except where it was through with the user. While a worker has its job in hand nobody knows yet: the
+/// nothing more, except where it was through with the user; one that was forgotten decides about whom it was through with.
+/// While a worker has its job in hand nobody knows yet: the
 /// user is in flight then, and the older job waits.
 pub(super) fn decided_by(
     step: &Step<'_>,
@@ -28,12 +30,14 @@ pub(super) fn decided_by(
     let newer: Option<String> = step
         .conn
         .prepare_cached(
-            "SELECT r.id FROM claims c JOIN jobs j ON j.place = c.place JOIN runs r ON r.key = j.run
+            "SELECT coalesce(c.pruned, r.id)
+             FROM claims c LEFT JOIN jobs j ON j.place = c.place LEFT JOIN runs r ON r.key = j.run
              WHERE c.account = ?1 AND c.user = ?2 AND c.admission > ?3
-                 AND (r.cancelled = 0 OR (j.state = 'finished' AND j.outcome <> ?4))
+                 AND (c.pruned IS NOT NULL OR r.cancelled = 0
+                      OR (j.state = 'finished' AND j.outcome NOT IN ('cancelled', 'expired')))
              ORDER BY c.admission DESC LIMIT 1",
         )?
-        .query_row(params![account, user, admission, Outcome::Cancelled.as_str()], |row| row.get(0))
+        .query_row(params![account, user, admission], |row| row.get(0))
         .optional()?;
     newer.as_deref().map(read_id).transpose()
 }

@@ -5,16 +5,19 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use rusqlite::{Connection, types::Value};
 
 use super::{
-    SqliteStore,
+    SqliteStore, auditing, capping, ending,
     errors::{StepResult, translate},
     leasing,
-    ledger::Moves,
-    pulses, quotas, seeing, steering, steward, submit, tokens,
+    moves::Moves,
+    noting, protecting, pruning, pulses, quotas, reopening, seeing, steward, submit, tokens,
     writer::Step,
 };
 use crate::{
-    AccountName, Action, Attempt, Hold, HoldReason, JobReport, ManualClock, NewRun, Outcome, Priority, Pulse,
-    QuotaWindow, Request, ResolvedUser, RunId, Status, Then, Timestamp, UserState, Verdict, WorkerId,
+    AccountName, Action, Attempt, Confirmation, Ending, Go, Hold, HoldReason, JobReport, ManualClock, NewRun,
+    Note, Outcome, PlanNote, Priority, Protection, Pulse, QuotaWindow, Request, ResolvedUser, RunId, Status,
+    Then, Timestamp, UserState, Verdict, WorkerId,
+    audit::{AuditEvent, AuditKind},
+    config::ProtectedPattern,
     store::{Idempotency, LeaseAsk, Refresh, Resolution, Seal, Store, StoreError},
 };
 
@@ -36,6 +39,10 @@ fn ask() -> LeaseAsk {
         urgent_only: false,
         idle: false,
     }
+}
+
+fn go() -> Go {
+    Go { by: "cli:alice@host".into(), at: START, plan: "0".repeat(64).parse().unwrap() }
 }
 
 fn seal(total: u64) -> Seal {
@@ -85,6 +92,10 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
     resolved.push((5, settled));
     store.resolve(&steward, &resolved).await?;
     store.finish_resolving(steward).await?;
+    store.reserve(&id, 1, &["a".into()], 10).await?;
+    store
+        .note(&id, &Note::Plan(PlanNote { hash: go().plan, at: START, change: 4, active_users: None }))
+        .await?;
     store.admit(&id).await?;
     store.promote(&id, 100).await?;
     for then in [
@@ -118,6 +129,23 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
         lanes: vec![],
     };
     store.publish_pulse(&pulse).await?;
+    let pattern = ProtectedPattern::new("role:7").unwrap();
+    let protection = Protection { pattern, reason: None, by: "cli:alice@host".into(), at: START };
+    store.protect(&account(), &protection).await?;
+    let by = "cli:alice@host".to_owned();
+    let event = AuditEvent {
+        what: AuditKind::Paused,
+        by,
+        from: None,
+        account: Some(account()),
+        run: None,
+        plan: None,
+        detail: None,
+    };
+    for _ in 0..2 {
+        store.tell(&event).await?;
+    }
+    store.seal_audit(None, &["a".repeat(64)]).await?;
     store.draw_quota(&account(), "light", QuotaWindow::UtcDay, 1, 100).await?;
     let claim = store.claim_refresh(&account(), &worker, None, Duration::from_secs(10)).await?;
     let Refresh::Yours(claim) = claim else { panic!("nobody else is here") };
@@ -155,6 +183,7 @@ fn go_through(conn: &Connection) {
         check(seeing::outcomes(conn, &id, 0, 10));
         check(seeing::attempts(conn, &id, 0));
         check(seeing::duplicates(conn, &id));
+        check(seeing::planned(conn, &id, 0, 10));
         check(submit::seal(&mut step, &id, &seal(6)));
         check(steward::take(&mut step, &id, &WorkerId::new("w2"), Duration::from_secs(60)));
         check(steward::promote(&mut step, &id, 10));
@@ -164,9 +193,25 @@ fn go_through(conn: &Connection) {
     check(quotas::draw(&mut step, &account, "light", QuotaWindow::UtcDay, 1, 100));
     check(tokens::claim(&mut step, &account, &WorkerId::new("w2"), Some(1), Duration::from_secs(10)));
     for id in RUNS {
-        check(steering::cancel(&mut step, &id.parse().unwrap(), 10));
+        let id = id.parse().unwrap();
+        check(noting::note(&mut step, &id, &Note::Held(None)));
+        check(noting::confirm(&mut step, &id, &Confirmation::Apply(go())));
+        check(capping::reserve(&mut step, &id, 1, &["a".into(), "b".into()], 10));
+        check(capping::unreserve(&mut step, &id, 1));
+        check(ending::end(&mut step, &id, &Ending::deadline(), 10));
+        check(reopening::reopen(&mut step, &id, &[0, 1, 5]));
+        check(steward::take(&mut step, &id, &WorkerId::new("w2"), Duration::from_secs(60)));
+        check(ending::end(&mut step, &id, &Ending::deadline(), 10));
     }
     check(submit::expire(&mut step));
+    check(protecting::list(conn, &account));
+    check(protecting::unprotect(&mut step, &account, "role:7"));
+    check(auditing::entries(conn, 1, 10));
+    let head = auditing::head(conn).ok().flatten();
+    check(auditing::seal(&mut step, head.as_ref(), &["b".repeat(64)]));
+    for _ in 0..RUNS.len() {
+        check(pruning::prune(&mut step, now.after(Duration::from_secs(1))));
+    }
 }
 
 /// `table.column=tTEXT`, or with `i` and a number, `r` and a number, `b` and bytes, `n` for NULL.
@@ -214,9 +259,21 @@ fn whatever_stands_in_a_column_is_read_as_it_stands_or_is_corrupt() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    for table in
-        ["runs", "jobs", "attempts", "leases", "in_flight", "duplicates", "pulses", "tokens", "quota_hours"]
-    {
+    for table in [
+        "runs",
+        "jobs",
+        "attempts",
+        "leases",
+        "in_flight",
+        "duplicates",
+        "pulses",
+        "tokens",
+        "quota_hours",
+        "protections",
+        "capped",
+        "capped_days",
+        "audit",
+    ] {
         let rows: u64 =
             conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert!(rows > 0, "{table} is empty");

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::{
+    due::{alone_waiting, come_due, last_rank, next_due, relied_on},
     errors::{StepResult, unreadable},
     flight,
-    ledger::{End, Moves, end},
+    ledger::{End, end},
+    moves::Moves,
     reclaim::{Whose, reclaim},
     runs::{account_key, in_force, read_id},
     schema::{Place, State},
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     Action, Outcome, Priority, Request, RunId, Timestamp,
-    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, STANDS_STILL, StoreError},
+    store::{CHUNK, Lease, LeaseAsk, Leased, LeasedJob, StoreError},
 };
 
 /// Jobs that one call may look at without leasing them: superseded ones, ones whose user is in flight, ones of an action
@@ -51,13 +53,15 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
     let Some(account) = account_key(step.conn, &ask.account)? else { return Ok(Leased::default()) };
     let mut moves = Moves::default();
     reclaim(step, &mut moves, Whose::Lapsed(account), CHUNK)?;
-    let (hold, share): (Option<String>, Share) = step
+    let (hold, share, protections): (Option<String>, Share, u64) = step
         .conn
-        .prepare_cached("SELECT hold, urgent_in_a_row, last_of_others FROM accounts WHERE key = ?1")?
-        .query_row([account], |row| Ok((row.get(0)?, Share::read(row, 1)?)))?;
+        .prepare_cached(
+            "SELECT hold, urgent_in_a_row, last_of_others, protections FROM accounts WHERE key = ?1",
+        )?
+        .query_row([account], |row| Ok((row.get(0)?, Share::read(row, 1)?, row.get(3)?)))?;
     if let Some(hold) = in_force(hold.as_deref(), step.now)? {
         moves.settle(step)?;
-        return Ok(Leased { hold: Some(hold), ..Leased::default() });
+        return Ok(Leased { hold: Some(hold), protections, ..Leased::default() });
     }
     come_due(step, &mut moves, account)?;
     // The counters of the runs say where there is something to lease.
@@ -78,95 +82,12 @@ pub(super) fn lease(step: &mut Step<'_>, ask: &LeaseAsk) -> StepResult<Leased> {
         (true, false) => next_due(step, account, ask)?,
     };
     Ok(Leased {
-        protections: 0,
+        protections,
         leases,
         next_due,
         alone_waiting: alone_waiting(step, account, ask)?,
         hold: None,
     })
-}
-
-/// Moves waiting jobs whose time has come to the others.
-fn come_due(step: &Step<'_>, moves: &mut Moves, account: i64) -> StepResult<()> {
-    // Seldom is there any, and looking costs less than an update of none.
-    if first_due(step, account)?.is_none_or(|due| due > step.now) {
-        return Ok(());
-    }
-    let due: Vec<(Place, String)> = step
-        .conn
-        .prepare_cached(
-            "UPDATE jobs SET due = NULL, state = CASE WHEN deaths >= 2 THEN 'alone' ELSE 'ready' END
-             WHERE place IN (SELECT place FROM jobs INDEXED BY jobs_due
-                             WHERE account = ?1 AND state = 'waiting' AND due <= ?2 ORDER BY due LIMIT ?3)
-             RETURNING place, state",
-        )?
-        .query_map(params![account, step.now.as_millis(), CHUNK], |row| {
-            Ok((Place(row.get(0)?), row.get(1)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    for (place, word) in due {
-        let to = State::read(&word).ok_or_else(|| unreadable("a job's state", &word))?;
-        moves.moved(place.run(), State::Waiting, to);
-    }
-    Ok(())
-}
-
-/// When the first waiting job of the account comes due, whoever may be given it.
-fn first_due(step: &Step<'_>, account: i64) -> StepResult<Option<Timestamp>> {
-    let due: Option<i64> = step
-        .conn
-        .prepare_cached(
-            "SELECT due FROM jobs INDEXED BY jobs_due WHERE account = ?1 AND state = 'waiting' ORDER BY due LIMIT 1",
-        )?
-        .query_row([account], |row| row.get(0))
-        .optional()?;
-    Ok(due.map(Timestamp::from_millis))
-}
-
-/// When the next waiting job that the ask may be given comes due; now, where more of them are due than one step moves. Of
-/// many that it may not be given, only the first are passed over: then the time is that of the last of these.
-fn next_due(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<Option<Timestamp>> {
-    let mut rows = step.conn.prepare_cached(
-        "SELECT j.due, r.paused = 0 AND r.cancelled = 0 AND r.rank <= ?2 AND (?3 IS NULL OR r.id = ?3)
-         FROM jobs j INDEXED BY jobs_due JOIN runs r ON r.key = j.run
-         WHERE j.account = ?1 AND j.state = 'waiting' ORDER BY j.due LIMIT ?4",
-    )?;
-    let only_run = ask.only_run.as_ref().map(RunId::as_str);
-    let mut rows = rows.query(params![account, last_rank(ask), only_run, PASSED_OVER])?;
-    let (mut last, mut passed) = (None, 0);
-    while let Some(row) = rows.next()? {
-        let due = Timestamp::from_millis(row.get(0)?).max(step.now);
-        if row.get(1)? {
-            return Ok(Some(due));
-        }
-        (last, passed) = (Some(due), passed + 1);
-    }
-    Ok(last.filter(|_| passed == PASSED_OVER))
-}
-
-fn alone_waiting(step: &Step<'_>, account: i64, ask: &LeaseAsk) -> StepResult<u64> {
-    Ok(step
-        .conn
-        .prepare_cached(
-            "SELECT coalesce(sum(alone), 0) FROM runs
-             WHERE account = ?1 AND phase = 'admitted' AND paused = 0 AND cancelled = 0 AND (?2 IS NULL OR id = ?2)
-                 AND rank <= ?3 AND fresh_at >= ?4",
-        )?
-        .query_row(
-            params![account, ask.only_run.as_ref().map(RunId::as_str), last_rank(ask), relied_on(step)],
-            |row| row.get(0),
-        )?)
-}
-
-/// A run that has not been fresh since then stood still, and so did one of which that is not known: nothing of it is leased.
-fn relied_on(step: &Step<'_>) -> i64 {
-    let still = i64::try_from(STANDS_STILL.as_millis()).unwrap_or(i64::MAX);
-    step.now.as_millis().saturating_sub(still)
-}
-
-/// The last rank that the ask is given jobs of.
-fn last_rank(ask: &LeaseAsk) -> u8 {
-    if ask.urgent_only { Priority::Urgent.rank() } else { Priority::Bulk.rank() }
 }
 
 /// The runs of one priority that have something to lease, in the order in which they are worked.
@@ -371,7 +292,7 @@ impl Grant<'_, '_> {
     ) -> StepResult<Vec<(Place, String, LeasedJob)>> {
         let word = state.as_str();
         let sql = format!(
-            "SELECT place, line, user, action, reason, resolved, resolved_at, spent, may_have_applied, deaths,
+            "SELECT place, line, user, action, reason, restore, resolved, resolved_at, spent, may_have_applied, deaths,
                  first_attempt_at, user_key
              FROM jobs INDEXED BY jobs_{word} WHERE run = ?1 AND state = '{word}' AND place > ?2
              ORDER BY place LIMIT ?3"
@@ -383,25 +304,27 @@ impl Grant<'_, '_> {
 
 fn read_job(row: &Row<'_>) -> StepResult<(Place, String, LeasedJob)> {
     let place = Place(row.get(0)?);
-    let resolved: String = row.get(5)?;
+    let resolved: String = row.get(6)?;
     let job = LeasedJob {
         seq: place.seq(),
         request: read_request(row, 1)?,
         user: serde_json::from_str(&resolved).map_err(|e| unreadable("a resolved user", e))?,
-        resolved_at: Timestamp::from_millis(row.get(6)?),
-        attempt: row.get::<_, u32>(7)?.saturating_add(1),
-        may_have_applied: row.get(8)?,
-        deaths: row.get(9)?,
-        first_attempt_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_millis),
+        resolved_at: Timestamp::from_millis(row.get(7)?),
+        attempt: row.get::<_, u32>(8)?.saturating_add(1),
+        may_have_applied: row.get(9)?,
+        deaths: row.get(10)?,
+        first_attempt_at: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_millis),
     };
-    Ok((place, row.get(11)?, job))
+    Ok((place, row.get(12)?, job))
 }
 
-/// Reads line, user, action and reason from four columns.
+/// Reads line, user, action, reason and what is to be restored from five columns.
 pub(super) fn read_request(row: &Row<'_>, first: usize) -> StepResult<Request> {
     let (user, action): (String, String) = (row.get(first + 1)?, row.get(first + 2)?);
+    let restore: Option<String> = row.get(first + 4)?;
+    let restore = restore.as_deref().map(serde_json::from_str).transpose();
     Ok(Request {
-        restore: None,
+        restore: restore.map_err(|problem| unreadable("what a request restores", problem))?,
         line: row.get(first)?,
         user: user.parse().map_err(|problem| unreadable("the user of a request", problem))?,
         action: action.parse().map_err(|problem| unreadable("the action of a request", problem))?,

@@ -5,7 +5,8 @@ use rusqlite::{Row, params};
 use super::{
     errors::{StepResult, unreadable},
     flight,
-    ledger::{End, Moves, end, enqueue, record},
+    ledger::{End, end, enqueue, record},
+    moves::Moves,
     runs::Run,
     schema::{Place, State},
     writer::Step,
@@ -86,13 +87,13 @@ fn take_back(step: &Step<'_>, moves: &mut Moves, lease: &Kept) -> StepResult<()>
         code: None,
         worker: WorkerId::new(&lease.worker),
     };
+    let ending = run.ending()?;
     for seq in &lease.seqs {
         let place = Place::of(lease.run, *seq);
         record(step, moves, place, &lost, true)?;
-        if run.cancelled {
-            end(step, moves, place, State::Leased, End::CANCELLED)?;
-        } else {
-            enqueue(step, moves, place, State::Leased, None)?;
+        match &ending {
+            Some(ending) => end(step, moves, place, State::Leased, End::with(ending))?,
+            None => enqueue(step, moves, place, State::Leased, None)?,
         }
         flight::release(step, moves, run.account, place, None)?;
     }

@@ -1,13 +1,13 @@
 //! Finding runs and accounts.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     errors::{StepResult, unreadable},
     schema::read_phase,
 };
 use crate::{
-    AccountName, Hold, NewRun, Priority, RunId, RunPhase, Timestamp,
+    AccountName, Ending, Hold, NewRun, Priority, RunId, RunNotes, RunPhase, Timestamp,
     store::{STANDS_STILL, StoreError},
 };
 
@@ -29,11 +29,13 @@ pub(super) struct Run {
     pub(super) promoted: u64,
     pub(super) leased: u64,
     pub(super) fresh_at: Option<Timestamp>,
+    pub(super) reopened: bool,
+    notes: Option<String>,
 }
 
 const SELECT: &str = "
     SELECT r.key, r.id, r.account, a.name, r.phase, r.paused, r.cancelled, r.admission, r.total, r.pending, r.finished,
-           r.unresolved, r.promoted, r.leased, r.fresh_at
+           r.unresolved, r.promoted, r.leased, r.fresh_at, r.reopened, r.notes
     FROM runs r JOIN accounts a ON a.key = r.account ";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
@@ -43,6 +45,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
     let (total, pending, finished) = (row.get(8)?, row.get(9)?, row.get(10)?);
     let (unresolved, promoted, leased) = (row.get(11)?, row.get(12)?, row.get(13)?);
     let fresh_at = row.get::<_, Option<i64>>(14)?.map(Timestamp::from_millis);
+    let (reopened, notes) = (row.get(15)?, row.get(16)?);
     Ok((|| {
         Ok(Run {
             key,
@@ -60,6 +63,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StepResult<Run>> {
             promoted,
             leased,
             fresh_at,
+            reopened,
+            notes,
         })
     })())
 }
@@ -119,6 +124,30 @@ impl Run {
         Ok(run)
     }
 
+    /// The run as it was opened, but for its priority.
+    pub(super) fn as_opened(&self, conn: &Connection) -> StepResult<NewRun> {
+        let meta: String = conn
+            .prepare_cached("SELECT meta FROM runs WHERE key = ?1")?
+            .query_row([self.key], |row| row.get(0))?;
+        read_meta(&meta)
+    }
+
+    /// Where its pending jobs are found, to be followed by what they have in common: those of a run that was opened again lie
+    /// scattered among others.
+    pub(super) fn pending_jobs(&self) -> &'static str {
+        if self.reopened { "jobs INDEXED BY jobs_again WHERE again = 1 AND" } else { "jobs WHERE" }
+    }
+
+    /// What is noted on it.
+    pub(super) fn notes(&self) -> StepResult<RunNotes> {
+        read_notes(self.notes.as_deref())
+    }
+
+    /// How its rest is being ended; `None` where it is not.
+    pub(super) fn ending(&self) -> StepResult<Option<Ending>> {
+        ending_of(self.cancelled, self.notes.as_deref())
+    }
+
     /// The refusal of something that the run can't do where it is.
     pub(super) fn refuse(&self, wanted: &'static str) -> StoreError {
         StoreError::WrongPhase { run: self.id.clone(), phase: self.phase, wanted }
@@ -169,6 +198,27 @@ pub(super) fn in_force(text: Option<&str>, now: Timestamp) -> StepResult<Option<
         .transpose()
         .map_err(|problem| unreadable("the hold of an account", problem))?;
     Ok(hold.filter(|hold| hold.until.is_none_or(|until| until > now)))
+}
+
+/// Reads what is noted on a run.
+pub(super) fn read_notes(text: Option<&str>) -> StepResult<RunNotes> {
+    let notes = text.map(serde_json::from_str).transpose();
+    Ok(notes.map_err(|problem| unreadable("the notes of a run", problem))?.unwrap_or_default())
+}
+
+/// Writes what is noted on a run.
+pub(super) fn write_notes(conn: &Connection, run: i64, notes: &RunNotes) -> StepResult<()> {
+    let text = serde_json::to_string(notes).map_err(|e| unreadable("notes to be stored", e))?;
+    conn.prepare_cached("UPDATE runs SET notes = ?2 WHERE key = ?1")?.execute(params![run, text])?;
+    Ok(())
+}
+
+/// How the rest of a run is being ended. Whoever cancelled it without a note was a person with an older usher.
+pub(super) fn ending_of(cancelled: bool, notes: Option<&str>) -> StepResult<Option<Ending>> {
+    if !cancelled {
+        return Ok(None);
+    }
+    Ok(Some(read_notes(notes)?.ending.unwrap_or_else(Ending::cancelled)))
 }
 
 /// Reads a run as it was opened.

@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x7573_6872;
 
 /// What makes each format of the one before; the first makes it of an empty file. Never changed once released: a file of
 /// any format is brought to the newest by the steps that it lacks.
-pub(super) const STEPS: [&str; 3] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET, TIME_PASSES];
+pub(super) const STEPS: [&str; 4] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET, TIME_PASSES, FOR_OPERATORS];
 
 /// The format that this program writes, and the newest that it reads.
 pub(super) const FORMAT: u64 = STEPS.len() as u64;
@@ -212,6 +212,63 @@ CREATE TABLE tokens (
 const TIME_PASSES: &str = "
 -- The end of the last resolve of its users, or the last lease of a job of it.
 ALTER TABLE runs ADD COLUMN fresh_at INTEGER;
+";
+
+/// Plans, caps, protection, runs that are opened again or forgotten, and the audit.
+const FOR_OPERATORS: &str = "
+ALTER TABLE runs ADD COLUMN notes TEXT;                 -- JSON of what is noted on it
+-- It was over, and what ended otherwise than as wished is tried again.
+ALTER TABLE runs ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN pruned TEXT;                -- its id, once it is being forgotten and has none any more
+CREATE INDEX runs_ended ON runs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX runs_pruned ON runs (pruned) WHERE pruned IS NOT NULL;
+
+ALTER TABLE jobs ADD COLUMN restore TEXT;               -- JSON of what the request gives back
+ALTER TABLE jobs ADD COLUMN again INTEGER NOT NULL DEFAULT 0;  -- it is tried again
+-- JSON of the user as it was before an attempt that may have applied: of a job that is tried again.
+ALTER TABLE jobs ADD COLUMN touched TEXT;
+CREATE INDEX jobs_again ON jobs (run) WHERE again = 1 AND state = 'pending';
+
+-- The run that made the claim, where it was forgotten.
+ALTER TABLE claims ADD COLUMN pruned TEXT;
+CREATE INDEX claims_pruned ON claims (account, admission) WHERE pruned IS NOT NULL;
+
+ALTER TABLE accounts ADD COLUMN protections INTEGER NOT NULL DEFAULT 0;  -- the version of its list
+-- The run that counts its users towards the cap of a day, and when it was heard of.
+ALTER TABLE accounts ADD COLUMN counting INTEGER;
+ALTER TABLE accounts ADD COLUMN counting_at INTEGER;
+
+CREATE TABLE protections (
+    account         INTEGER NOT NULL,
+    pattern         TEXT NOT NULL,
+    entry           TEXT NOT NULL,      -- JSON
+    PRIMARY KEY (account, pattern)
+) STRICT, WITHOUT ROWID;
+
+-- Who is counted towards the cap of a day, by which run.
+CREATE TABLE capped (
+    account         INTEGER NOT NULL,
+    day             INTEGER NOT NULL,
+    user            TEXT NOT NULL,
+    run             INTEGER NOT NULL,
+    PRIMARY KEY (account, day, user, run)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX capped_of_run ON capped (run, day);
+-- How many users that are.
+CREATE TABLE capped_days (
+    account         INTEGER NOT NULL,
+    day             INTEGER NOT NULL,
+    users           INTEGER NOT NULL,
+    PRIMARY KEY (account, day)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    number          INTEGER PRIMARY KEY,
+    at              INTEGER NOT NULL,
+    event           TEXT NOT NULL,      -- JSON, as it was told
+    seal            TEXT
+) STRICT;
+CREATE INDEX audit_sealed ON audit (number) WHERE seal IS NOT NULL;
 ";
 
 /// Where a job is. The SQL spells these words out, so that the partial indexes apply.

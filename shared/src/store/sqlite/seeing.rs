@@ -7,12 +7,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     errors::{StepResult, unreadable},
     leasing::read_request,
-    runs::{Run, account_key, in_force, phase_of, priority_of, read_meta},
+    runs::{Run, account_key, in_force, phase_of, priority_of, read_meta, read_notes},
     schema::Place,
 };
 use crate::{
     AccountName, Attempt, Counters, Effort, Outcome, OutcomeRow, Request, RunId, RunStatus, Timestamp,
-    WorkerId, store::Remaining,
+    WorkerId,
+    plan::Planned,
+    store::{Remaining, Resolution},
 };
 
 /// The most outcomes in one page.
@@ -22,7 +24,7 @@ const STATUS: &str = "
     SELECT r.key, r.meta, r.rank, r.phase, r.paused, r.cancelled, r.admission, r.by_action, r.sealed_at, r.finished_at,
            r.total, r.pending, r.ready + r.alone + r.waiting, r.leased, r.finished, r.duplicates,
            r.attempts, r.calls, r.throttled, r.retries, r.lost, r.first_attempt_at, r.last_attempt_at, a.hold,
-           r.fresh_at
+           r.fresh_at, r.notes
     FROM runs r JOIN accounts a ON a.key = r.account ";
 
 fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
@@ -38,7 +40,7 @@ fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
     run.priority = priority_of(row.get(2)?)?;
     let phase = phase_of(&row.get::<_, String>(3)?)?;
     let status = RunStatus {
-        notes: Default::default(),
+        notes: read_notes(row.get::<_, Option<String>>(25)?.as_deref())?,
         run,
         phase,
         paused: row.get(4)?,
@@ -132,7 +134,7 @@ pub(super) fn requests(
 ) -> StepResult<Vec<(u64, Request)>> {
     let run = Run::visible(conn, id)?;
     conn.prepare_cached(
-        "SELECT place, line, user, action, reason FROM jobs WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
+        "SELECT place, line, user, action, reason, restore FROM jobs WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
     )?
     .query_and_then(
         params![
@@ -153,7 +155,7 @@ pub(super) fn remaining(
 ) -> StepResult<Vec<Remaining>> {
     let run = Run::visible(conn, id)?;
     conn.prepare_cached(
-        "SELECT place, line, user, action, reason, resolved, may_have_applied FROM jobs
+        "SELECT place, line, user, action, reason, restore, resolved, may_have_applied FROM jobs
          WHERE place >= ?1 AND place < ?2 AND resolution = 'change'
              AND state IN ('pending', 'ready', 'alone', 'waiting', 'leased')
          ORDER BY place LIMIT ?3",
@@ -166,17 +168,63 @@ pub(super) fn remaining(
         ],
         |row| {
             let request = read_request(row, 1)?;
-            let user: String = row.get(5)?;
+            let user: String = row.get(6)?;
             Ok(Remaining {
                 seq: Place(row.get(0)?).seq(),
                 line: request.line,
                 action: request.action,
                 user: serde_json::from_str(&user).map_err(|e| unreadable("a resolved user", e))?,
-                may_have_applied: row.get(6)?,
+                may_have_applied: row.get(7)?,
             })
         },
     )?
     .collect()
+}
+
+pub(super) fn planned(
+    conn: &Connection,
+    id: &RunId,
+    from_seq: u64,
+    limit: usize,
+) -> StepResult<Vec<Planned>> {
+    let run = Run::visible(conn, id)?;
+    conn.prepare_cached(
+        "SELECT j.place, j.line, j.user, j.action, j.reason, j.restore, j.resolution, j.resolved, j.outcome, j.code,
+             j.message, d.of_line
+         FROM jobs j LEFT JOIN duplicates d ON d.place = j.place
+         WHERE j.place >= ?1 AND j.place < ?2 AND j.resolution IS NOT NULL ORDER BY j.place LIMIT ?3",
+    )?
+    .query_and_then(
+        params![
+            Place::of(run.key, from_seq).0,
+            Place::end(run.key).0,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ],
+        |row| {
+            let (seq, request) = (Place(row.get(0)?).seq(), read_request(row, 1)?);
+            Ok(Planned { seq, request, resolution: resolution(row, 6)? })
+        },
+    )?
+    .collect()
+}
+
+/// Reads what a request came to from six columns.
+fn resolution(row: &Row<'_>, first: usize) -> StepResult<Resolution> {
+    let word: String = row.get(first)?;
+    let user: Option<String> = row.get(first + 1)?;
+    let user = user.as_deref().map(serde_json::from_str).transpose();
+    let user = user.map_err(|problem| unreadable("a resolved user", problem))?;
+    match (word.as_str(), user) {
+        ("change", Some(user)) => Ok(Resolution::Change(user)),
+        ("settled", user) => Ok(Resolution::Settled {
+            outcome: read_outcome(&row.get::<_, String>(first + 2)?)?,
+            code: row.get(first + 3)?,
+            message: row.get(first + 4)?,
+            user,
+        }),
+        ("duplicate", _) => Ok(Resolution::Duplicate { of_line: row.get(first + 5)? }),
+        _ => Err(unreadable("what a request was resolved to", word)),
+    }
 }
 
 pub(super) fn outcomes(
@@ -187,7 +235,7 @@ pub(super) fn outcomes(
 ) -> StepResult<Vec<OutcomeRow>> {
     let run = Run::visible(conn, id)?;
     conn.prepare_cached(
-        "SELECT place, line, user, action, reason, resolved, outcome, code, message, attempts, first_attempt_at,
+        "SELECT place, line, user, action, reason, restore, resolved, outcome, code, message, attempts, first_attempt_at,
              last_attempt_at, worker
          FROM jobs WHERE place >= ?1 AND place < ?2 AND state = 'finished' ORDER BY place LIMIT ?3",
     )?
@@ -200,7 +248,7 @@ pub(super) fn outcomes(
 
 fn outcome_row(row: &Row<'_>) -> StepResult<OutcomeRow> {
     let request = read_request(row, 1)?;
-    let resolved: Option<String> = row.get(5)?;
+    let resolved: Option<String> = row.get(6)?;
     Ok(OutcomeRow {
         seq: Place(row.get(0)?).seq(),
         line: request.line,
@@ -212,13 +260,13 @@ fn outcome_row(row: &Row<'_>) -> StepResult<OutcomeRow> {
             .map_err(|problem| unreadable("a resolved user", problem))?,
         action: request.action,
         reason: request.reason,
-        outcome: read_outcome(&row.get::<_, String>(6)?)?,
-        code: row.get(7)?,
-        message: row.get(8)?,
-        attempts: row.get(9)?,
-        first_attempt_at: moment(row, 10)?,
-        last_attempt_at: moment(row, 11)?,
-        worker: row.get::<_, Option<String>>(12)?.map(|worker| WorkerId::new(&worker)),
+        outcome: read_outcome(&row.get::<_, String>(7)?)?,
+        code: row.get(8)?,
+        message: row.get(9)?,
+        attempts: row.get(10)?,
+        first_attempt_at: moment(row, 11)?,
+        last_attempt_at: moment(row, 12)?,
+        worker: row.get::<_, Option<String>>(13)?.map(|worker| WorkerId::new(&worker)),
     })
 }
 

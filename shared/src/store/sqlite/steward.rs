@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     again,
     errors::{StepResult, unreadable},
-    ledger::{End, Moves, end},
+    ledger::{End, end},
+    moves::Moves,
     runs::{Run, next_number},
     schema::{Place, State},
     writer::Step,
 };
 use crate::{
-    Outcome, RunId, RunPhase, WorkerId,
+    Outcome, ResolvedUser, RunId, RunPhase, WorkerId,
     store::{CHUNK, Resolution, Steward, StoreError},
 };
 
@@ -83,6 +84,10 @@ pub(super) fn resolve(
     resolved: &[(u64, Resolution)],
 ) -> StepResult<()> {
     let run = held(step, steward)?;
+    let duplicates = resolved.iter().any(|(_, found)| matches!(found, Resolution::Duplicate { .. }));
+    if run.phase != RunPhase::Sealed && duplicates {
+        return Err(run.refuse("its users are known apart, so none of them is a duplicate").into());
+    }
     let mut moves = Moves::default();
     for (seq, resolution) in resolved {
         if run.phase == RunPhase::Sealed {
@@ -102,15 +107,20 @@ fn resolve_one(
     resolution: &Resolution,
 ) -> StepResult<()> {
     let place = Place::of(run.key, seq);
-    let before: Option<Option<String>> = step
+    let found: Option<(String, Option<String>, Option<String>)> = step
         .conn
-        .prepare_cached("SELECT resolution FROM jobs WHERE place = ?1 AND state IN ('pending', 'dropped')")?
-        .query_map([place.0], |row| row.get(0))?
-        .next()
-        .transpose()?;
-    let Some(before) = before else {
+        .prepare_cached("SELECT state, resolution, touched FROM jobs WHERE place = ?1")?
+        .query_row([place.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((state, before, touched)) = found else {
         return Err(run.refuse("it has no request waiting at a place that was resolved").into());
     };
+    if state == "finished" {
+        // Of a run that was opened again: it is not to be tried again.
+        return Ok(());
+    }
+    let touched = touched.as_deref().map(serde_json::from_str).transpose();
+    let touched: Option<ResolvedUser> = touched.map_err(|e| unreadable("a resolved user", e))?;
     let (state, word, user) = match resolution {
         Resolution::Change(user) => ("pending", "change", Some(user)),
         Resolution::Settled { user, .. } => ("pending", "settled", user.as_ref()),
@@ -122,12 +132,16 @@ fn resolve_one(
         }
         Resolution::Change(_) | Resolution::Duplicate { .. } => (None, None, None),
     };
-    let text =
-        user.map(serde_json::to_string).transpose().map_err(|e| unreadable("a user to be stored", e))?;
+    let user = as_before_our_own_doing(user.cloned(), touched.filter(|_| word != "duplicate"));
+    let text = user
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|e| unreadable("a user to be stored", e))?;
     step.conn
         .prepare_cached(
             "UPDATE jobs SET state = ?2, resolution = ?3, resolved = ?4, user_key = ?5, resolved_at = ?6, outcome = ?7,
-                 code = ?8, message = ?9
+                 code = ?8, message = ?9, again = ?10
              WHERE place = ?1",
         )?
         .execute(params![
@@ -135,11 +149,12 @@ fn resolve_one(
             state,
             word,
             text,
-            user.map(|user| user.key()),
+            user.as_ref().map(ResolvedUser::key),
             step.now.as_millis(),
             outcome,
             code,
-            message
+            message,
+            run.reopened
         ])?;
     if before.is_none() {
         moves.resolved(run.key);
@@ -158,6 +173,23 @@ fn resolve_one(
             .execute(params![place.0, of_line])?;
     }
     Ok(())
+}
+
+/// The user that was found, with what was there before an attempt that may have applied, if it is the same user; the one
+/// that is known from then, where none was found.
+fn as_before_our_own_doing(
+    found: Option<ResolvedUser>,
+    touched: Option<ResolvedUser>,
+) -> Option<ResolvedUser> {
+    match (found, touched) {
+        (Some(mut user), Some(touched)) => {
+            if user.key() == touched.key() {
+                user.before = touched.before;
+            }
+            Some(user)
+        }
+        (found, touched) => found.or(touched),
+    }
 }
 
 pub(super) fn finish(step: &mut Step<'_>, steward: &Steward) -> StepResult<()> {
@@ -235,12 +267,13 @@ pub(super) fn promote(step: &mut Step<'_>, id: &RunId, limit: usize) -> StepResu
     run.goes_on(step.now)?;
     let jobs: Vec<Pending> = step
         .conn
-        .prepare_cached(
-            "SELECT place, resolution, user_key, outcome, code, message FROM jobs
-             WHERE place >= ?1 AND place < ?2 AND state = 'pending' ORDER BY place LIMIT ?3",
-        )?
+        .prepare_cached(&format!(
+            "SELECT place, resolution, user_key, outcome, code, message FROM {}
+             run = ?1 AND place >= ?2 AND place < ?3 AND state = 'pending' ORDER BY place LIMIT ?4",
+            run.pending_jobs()
+        ))?
         .query_map(
-            params![Place::of(run.key, run.promoted).0, Place::end(run.key).0, limit.min(CHUNK)],
+            params![run.key, Place::of(run.key, run.promoted).0, Place::end(run.key).0, limit.min(CHUNK)],
             |row| {
                 Ok(Pending {
                     place: Place(row.get(0)?),

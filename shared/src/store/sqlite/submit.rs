@@ -54,21 +54,23 @@ pub(super) fn append(
     let mut added = 0;
     {
         let mut insert = step.conn.prepare_cached(
-            "INSERT OR IGNORE INTO jobs (place, run, state, line, user, action, reason)
-             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6)",
+            "INSERT OR IGNORE INTO jobs (place, run, state, line, user, action, reason, restore)
+             VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7)",
         )?;
         for (seq, request) in (first_seq..).zip(requests) {
             let place = Place::of(run.key, seq);
             if place >= Place::end(run.key) {
                 return Err(run.refuse("it can't hold more than 4,294,967,294 requests").into());
             }
+            let restore = request.restore.as_ref().map(serde_json::to_string).transpose();
             added += insert.execute(params![
                 place.0,
                 run.key,
                 request.line,
                 request.user.as_str(),
                 request.action.as_str(),
-                request.reason
+                request.reason,
+                restore.map_err(|problem| unreadable("a request to be stored", problem))?
             ])?;
         }
     }
@@ -226,7 +228,7 @@ pub(super) fn expire(step: &mut Step<'_>) -> StepResult<u64> {
 pub(super) fn sweep(step: &mut Step<'_>) -> StepResult<bool> {
     let run: Option<i64> = step
         .conn
-        .prepare_cached("SELECT key FROM runs WHERE id IS NULL LIMIT 1")?
+        .prepare_cached("SELECT key FROM runs WHERE id IS NULL AND pruned IS NULL LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
     let Some(run) = run else { return Ok(false) };

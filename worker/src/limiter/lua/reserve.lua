@@ -6,12 +6,14 @@
 -- ARGV[3]  how many microseconds ahead a start may lie
 -- ARGV[4]  the epoch in which a call of the asker's has gone through last; empty where none has
 -- ARGV[5]  the time now in microseconds; empty in production: Redis' own
+-- ARGV[6]  the epoch of the last pause that the asker heard of; 0 where of none
 -- Reply    {epoch, rate, left, wait, start, start, ...}: the rate in thousandths of a call a second; how many microseconds a
 --          pause still lasts; the starts as microseconds from now, earliest first; where there is none, `wait` says after
 --          how many microseconds to ask again
 -- Keeps    no start is given out twice; two starts are never closer than the rate allows; none lies in a pause; the state
 --          is gone by itself some time after it stopped to matter. The epoch never goes back: state that was gone begins
---          with the time.
+--          with the time, and where the server forgot a pause (a crash, a failover), whoever heard of it says so: with
+--          permits of an epoch before it nobody would ever start a call again.
 local now = clock(ARGV[5])
 local wanted, full, horizon = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lane = read(KEYS[1])
@@ -19,6 +21,10 @@ local changed = {}
 if lane.epoch == 0 then
   lane.epoch = now
   changed = { 'epoch', whole(now) }
+end
+if tonumber(ARGV[6]) > lane.epoch then
+  lane.epoch = tonumber(ARGV[6])
+  changed = { 'epoch', whole(lane.epoch) }
 end
 if lane.level > 0 and lane.since == 0 and tonumber(ARGV[4]) == lane.epoch then
   lane.since = now

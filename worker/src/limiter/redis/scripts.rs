@@ -47,18 +47,20 @@ pub(super) struct Refused {
     pub rate: u64,
 }
 
-/// What reserves up to `n` starts. `now` is for tests: empty, it is Redis' own time.
+/// What reserves up to `n` starts. `heard`: the epoch of the last pause that this process heard of, 0 where of none. `now` is for
+/// tests: empty, it is Redis' own time.
 pub(super) fn reserve<'a>(
     key: &'a str,
     n: usize,
     full: f64,
     accepted_in: Option<u64>,
+    heard: u64,
     now: &str,
 ) -> ScriptInvocation<'a> {
     let mut call = RESERVE.key(key);
     // `None` would be no argument at all.
     let accepted_in = accepted_in.map(|epoch| epoch.to_string()).unwrap_or_default();
-    call.arg(n).arg(full).arg(micros(HORIZON)).arg(accepted_in).arg(now);
+    call.arg(n).arg(full).arg(micros(HORIZON)).arg(accepted_in).arg(now).arg(heard);
     call
 }
 

@@ -39,7 +39,7 @@ fn reserve(
     now: u64,
 ) -> scripts::Reserved {
     let reply: Vec<u64> =
-        scripts::reserve("k", n, full, accepted_in, &now.to_string()).invoke(connection).unwrap();
+        scripts::reserve("k", n, full, accepted_in, 0, &now.to_string()).invoke(connection).unwrap();
     scripts::reserved(&reply).unwrap()
 }
 
@@ -263,4 +263,24 @@ async fn a_limiter_whose_redis_is_away_waits_and_goes_on_when_it_is_back() {
     let _: u64 = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut connection).unwrap();
     let again = limiter.acquire(LIGHT, 1, Priority::Normal);
     assert_eq!(tokio::time::timeout(Duration::from_secs(20), again).await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn permits_live_after_a_redis_that_forgot_the_last_pause() {
+    let server = Server::start();
+    let limiter = server.limiter(80.0);
+    let mut connection = server.client().get_connection().unwrap();
+    let first = limiter.acquire(LIGHT, 1, Priority::Normal).await.unwrap().remove(0);
+    let key = limiter.lane(LIGHT).key.clone();
+    let before: Vec<String> = redis::cmd("HGETALL").arg(&key).query(&mut connection).unwrap();
+    limiter.throttled(&first, RatePause::Unsaid).await;
+    assert!(!first.is_live());
+    // As after a crash that took what was not flushed.
+    let _: () =
+        redis::pipe().del(&key).cmd("HSET").arg(&key).arg(before).ignore().query(&mut connection).unwrap();
+    let again = limiter.acquire(LIGHT, 1, Priority::Normal);
+    let again = tokio::time::timeout(Duration::from_secs(20), again).await.unwrap().unwrap().remove(0);
+    assert!(again.is_live(), "no call would ever start again");
+    let other = server.limiter(80.0).acquire(LIGHT, 1, Priority::Normal).await.unwrap().remove(0);
+    assert_eq!(other.epoch, again.epoch, "the others are told the same");
 }

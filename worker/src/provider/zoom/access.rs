@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use usher_shared::Action;
 
-use crate::provider::{Access, Call};
+use crate::provider::{Access, Call, PartKind};
 
 /// The scopes of which one is enough for a call: the granular one, then the classic one.
 pub(super) fn needs(call: Call) -> &'static [&'static str] {
@@ -14,12 +14,15 @@ pub(super) fn needs(call: Call) -> &'static [&'static str] {
         }
         Call::LookUp => &["user:read:user:admin", "user:read:admin"],
         Call::List => &["user:read:list_users:admin", "user:read:admin"],
+        Call::GiveBack(PartKind::License) => &["user:update:user:admin", "user:write:admin"],
+        Call::GiveBack(PartKind::Role) => &["role:write:member:admin", "role:write:admin"],
+        Call::GiveBack(PartKind::Group) => &["group:write:member:admin", "group:write:admin"],
     }
 }
 
 /// What a token with these scopes may do. `None`: the vendor did not tell, so nothing is called missing.
 pub(super) fn access(granted: Option<&[String]>) -> Access {
-    let mut missing = BTreeMap::new();
+    let (mut missing, mut missing_to_restore) = (BTreeMap::new(), BTreeMap::new());
     if let Some(granted) = granted {
         // A master account's scopes end in :master and include what :admin allows on the account itself.
         let has = |needed: &&str| {
@@ -35,8 +38,14 @@ pub(super) fn access(granted: Option<&[String]>) -> Access {
                 missing.insert(word, needs(call).to_vec());
             }
         }
+        for kind in PartKind::ALL {
+            let needed = needs(Call::GiveBack(kind));
+            if !needed.iter().any(has) {
+                missing_to_restore.insert(kind.as_str(), needed.to_vec());
+            }
+        }
     }
-    Access { granted: granted.unwrap_or_default().to_vec(), missing }
+    Access { granted: granted.unwrap_or_default().to_vec(), missing, missing_to_restore }
 }
 
 #[cfg(test)]
@@ -61,5 +70,21 @@ mod tests {
             assert_eq!(access.granted, granted);
         }
         assert!(access(None).missing.is_empty());
+    }
+
+    #[test]
+    fn what_only_an_undo_needs_is_told_apart() {
+        let cases: &[(&[&str], &[&str])] = &[
+            (&["user:write:admin", "user:read:admin", "role:write:admin", "group:write:admin"], &[]),
+            (&["user:write:admin", "user:read:admin"], &["give back groups", "give back roles"]),
+            (&["user:update:user:admin", "role:write:member:admin", "group:write:member:admin"], &[]),
+            (&[], &["give back groups", "give back licences", "give back roles"]),
+        ];
+        for (granted, expected) in cases {
+            let granted: Vec<String> = granted.iter().map(ToString::to_string).collect();
+            let missing = access(Some(&granted)).missing_to_restore;
+            assert_eq!(missing.keys().copied().collect::<Vec<_>>(), *expected, "{granted:?}");
+        }
+        assert!(access(None).missing_to_restore.is_empty());
     }
 }

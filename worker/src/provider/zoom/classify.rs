@@ -18,7 +18,7 @@
 use usher_shared::{Action, HoldReason, Verdict};
 
 use super::{access, said::Said, throttle};
-use crate::provider::{Call, PAGE_EXPIRED, Reply, http::Answer};
+use crate::provider::{Call, PAGE_EXPIRED, PartKind, Reply, http::Answer};
 
 /// What an answer to this call means.
 pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp) -> Reply {
@@ -45,7 +45,7 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
             reply.verdict = Verdict::Transient;
             reply.retry_at = throttle::retry_at(&answer.headers, now);
             // A gateway's 502 says nothing of what the server behind it did.
-            reply.may_have_applied = matches!(call, Call::Apply(_));
+            reply.may_have_applied = call.changes();
         }
         // The vendor did not get, or did not look at, the request.
         407 | 408 | 421 | 425 => {
@@ -68,7 +68,7 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
         400..500 => refused(call, status, &said, &mut reply),
         _ => {
             foreign(status, &said, &mut reply);
-            reply.may_have_applied = matches!(call, Call::Apply(_));
+            reply.may_have_applied = call.changes();
         }
     }
     reply
@@ -76,7 +76,7 @@ pub(super) fn classify(call: Call, answer: &Answer, now: usher_shared::Timestamp
 
 fn succeeded(call: Call, answer: &Answer, mut reply: Reply) -> Reply {
     let doubt = match call {
-        Call::Apply(_) => not_done(answer),
+        Call::Apply(_) | Call::GiveBack(_) => not_done(call, answer),
         Call::List | Call::LookUp => (answer.status != 200)
             .then(|| ("status", format!("HTTP {} is no answer of Zoom's to a question", answer.status))),
     };
@@ -89,14 +89,16 @@ fn succeeded(call: Call, answer: &Answer, mut reply: Reply) -> Reply {
         reply.code = Some(code.to_owned());
         reply.message = Some(limit(message));
     }
-    reply.may_have_applied = reply.verdict == Verdict::Transient && matches!(call, Call::Apply(_));
+    reply.may_have_applied = reply.verdict == Verdict::Transient && call.changes();
     reply
 }
 
 /// Why an answer under a 2xx does not say that the change is done: (code, message).
-fn not_done(answer: &Answer) -> Option<(&'static str, String)> {
+fn not_done(call: Call, answer: &Answer) -> Option<(&'static str, String)> {
     let status = answer.status;
-    if !matches!(status, 200 | 204) {
+    // A member that was added to a group or a role is a 201.
+    let added = status == 201 && matches!(call, Call::GiveBack(PartKind::Role | PartKind::Group));
+    if !(added || matches!(status, 200 | 204)) {
         return Some(("status", format!("HTTP {status} does not say that the change is done")));
     }
     // A 204 has no body (RFC 9110, 15.3.5), so one that is announced is never read, and can't tell its sender.
@@ -152,15 +154,22 @@ fn refused(call: Call, status: u16, said: &Said, reply: &mut Reply) {
     reply.verdict = match (status, code) {
         (_, "4711" | "4700") => return scope(call, said, reply),
         (401, _) | (400, "124") => Verdict::Unauthorized,
+        // The four codes that documents have for "no licence is free"; 3412 is about a policy as well, which a person has to look at, too.
+        (400..=409, "2033" | "2034" | "2038" | "3412") if call == Call::GiveBack(PartKind::License) => {
+            Verdict::NoSeat
+        }
+        // "Group not belong to the account" is about the group, not about the user.
+        (_, "1010") if matches!(call, Call::GiveBack(PartKind::Group | PartKind::Role)) => Verdict::Rejected,
         (400 | 404, "1010") | (404, "1001") => Verdict::NotFound,
         // Force locked; a Zoom Room or an admin; no licence or not approved.
         (400, "1000" | "200" | "3412") => Verdict::Rejected,
         (403, _) => match call {
-            Call::Apply(_) => Verdict::Rejected,
+            Call::Apply(_) | Call::GiveBack(_) => Verdict::Rejected,
             Call::List | Call::LookUp => Verdict::Forbidden,
         },
         _ => match call {
             Call::Apply(action) if already(action, said) => Verdict::AlreadyApplied,
+            Call::GiveBack(kind) if has_already(kind, said) => Verdict::AlreadyApplied,
             Call::List if page_expired(said) => {
                 reply.code = Some(PAGE_EXPIRED.to_owned());
                 Verdict::Rejected
@@ -233,6 +242,28 @@ fn already(action: Action, said: &Said) -> bool {
             (_, "is") => after.first().is_some_and(|found| wished.contains(found)),
             _ => false,
         }
+    })
+}
+
+/// Whether a refusal only says that the user has the role, or is in the group: no document has such an answer, so the wording is
+/// free ("is already a member of this group", "already been assigned").
+fn has_already(kind: PartKind, said: &Said) -> bool {
+    const BETWEEN: [&str; 8] = ["been", "in", "is", "to", "an", "a", "the", "this"];
+    let there: &[&str] = match kind {
+        PartKind::License => return false,
+        PartKind::Role => &["member", "assigned", "added", "role"],
+        PartKind::Group => &["member", "added", "belongs", "group", "exists"],
+    };
+    let message = said.lower();
+    let words: Vec<&str> =
+        message.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().any(|(at, word)| {
+        *word == "already"
+            && words.get(at.wrapping_sub(1)) != Some(&"not")
+            && words[at + 1..]
+                .iter()
+                .find(|word| !BETWEEN.contains(word))
+                .is_some_and(|found| there.contains(found))
     })
 }
 

@@ -6,7 +6,7 @@ use usher_shared::{Action, HoldReason, Timestamp, Verdict};
 
 use super::classify;
 use crate::provider::{
-    Call, PAGE_EXPIRED, Reply, Throttle,
+    Call, PAGE_EXPIRED, PartKind, Reply, Throttle,
     http::{Answer, Body, Cut},
 };
 
@@ -102,6 +102,64 @@ fn every_documented_answer_has_its_verdict() {
         assert_eq!(reply.http, Some(*status));
         assert_eq!(reply.halt, None, "{status} {body}");
         assert_eq!(reply.throttle, None);
+    }
+}
+
+#[test]
+fn answers_to_a_call_that_gives_back_have_their_verdicts() {
+    const LICENSE: Call = Call::GiveBack(PartKind::License);
+    const ROLE: Call = Call::GiveBack(PartKind::Role);
+    const GROUP: Call = Call::GiveBack(PartKind::Group);
+    let zoom = |code: u32, message: &str| format!("{{\"code\":{code},\"message\":\"{message}\"}}");
+    let full = "You have reached the maximum number of licences.";
+    let added = r#"{"ids":"KDcuGIm1QgePTO8WbOqwIQ","added_at":"2026-11-20T12:00:00Z"}"#;
+    let member = "The user is already a member of this group.";
+    let cases: &[(Call, u16, String, Verdict, Option<&str>)] = &[
+        (LICENSE, 204, String::new(), Verdict::Applied, None),
+        (LICENSE, 201, String::new(), Verdict::Transient, Some("status")),
+        (GROUP, 201, added.into(), Verdict::Applied, None),
+        (GROUP, 201, String::new(), Verdict::Applied, None),
+        (GROUP, 201, "<html>".into(), Verdict::Transient, Some("not_json")),
+        (ROLE, 201, added.into(), Verdict::Applied, None),
+        (ROLE, 204, String::new(), Verdict::Applied, None),
+        (ROLE, 202, String::new(), Verdict::Transient, Some("status")),
+        (OFF, 201, String::new(), Verdict::Transient, Some("status")),
+        (LICENSE, 400, zoom(2033, full), Verdict::NoSeat, Some("2033")),
+        (LICENSE, 400, zoom(2034, full), Verdict::NoSeat, Some("2034")),
+        (LICENSE, 400, zoom(2038, full), Verdict::NoSeat, Some("2038")),
+        (LICENSE, 409, zoom(3412, "Not approved."), Verdict::NoSeat, Some("3412")),
+        (ROLE, 400, zoom(2034, full), Verdict::Rejected, Some("2034")),
+        (ON, 400, zoom(2034, full), Verdict::Rejected, Some("2034")),
+        (LICENSE, 400, zoom(1108, "You do not have the permission."), Verdict::Rejected, Some("1108")),
+        (LICENSE, 400, zoom(300, "Upcoming event."), Verdict::Rejected, Some("300")),
+        (LICENSE, 404, zoom(1001, "User does not exist."), Verdict::NotFound, Some("1001")),
+        (GROUP, 404, zoom(1001, "User does not exist."), Verdict::NotFound, Some("1001")),
+        (GROUP, 400, zoom(1010, "Group not belong to the account."), Verdict::Rejected, Some("1010")),
+        (GROUP, 404, zoom(4130, "A group with this id does not exist."), Verdict::Rejected, Some("4130")),
+        (GROUP, 400, zoom(300, member), Verdict::AlreadyApplied, Some("300")),
+        (ROLE, 400, zoom(300, "The role has already been assigned."), Verdict::AlreadyApplied, Some("300")),
+        (LICENSE, 400, zoom(300, member), Verdict::Rejected, Some("300")),
+        (GROUP, 400, zoom(300, "Not already a member."), Verdict::Rejected, Some("300")),
+        (GROUP, 400, zoom(300, "The limit has already been reached."), Verdict::Rejected, Some("300")),
+        (ROLE, 403, zoom(1108, "No permission."), Verdict::Rejected, Some("1108")),
+        (ROLE, 401, zoom(124, "Invalid access token."), Verdict::Unauthorized, Some("124")),
+        (GROUP, 503, String::new(), Verdict::Transient, None),
+    ];
+    for (call, status, body, verdict, code) in cases {
+        let reply = read(*call, *status, body);
+        assert_eq!((reply.verdict, reply.code.as_deref()), (*verdict, *code), "{call:?} {status} {body}");
+        assert_eq!(reply.halt, None, "{call:?} {status} {body}");
+        let lost = reply.verdict == Verdict::Transient;
+        assert_eq!(reply.may_have_applied, lost, "{call:?} {status} {body}");
+    }
+    for (call, scope) in [
+        (LICENSE, "user:update:user:admin"),
+        (ROLE, "role:write:member:admin"),
+        (GROUP, "group:write:member:admin"),
+    ] {
+        let reply = read(call, 400, r#"{"code":4711}"#);
+        assert_eq!((reply.verdict, reply.halt), (Verdict::Forbidden, Some(HoldReason::Scope)));
+        assert!(reply.message.unwrap().contains(scope), "{scope}");
     }
 }
 

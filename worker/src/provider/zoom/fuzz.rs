@@ -18,7 +18,7 @@ use super::{
 use crate::{
     decide::{JobFacts, RetryPolicy, decide},
     provider::{
-        Call, Reply, Throttle,
+        Call, PartKind, Reply, Throttle,
         http::{Answer, Body, Cut},
         retry_after::FARTHEST,
     },
@@ -42,6 +42,9 @@ fn answer(input: &[u8]) -> Option<(Asked, Answer)> {
         b'a' => Asked::Call(Call::Apply(Action::Activate)),
         b'l' => Asked::Call(Call::List),
         b'u' => Asked::Call(Call::LookUp),
+        b's' => Asked::Call(Call::GiveBack(PartKind::License)),
+        b'r' => Asked::Call(Call::GiveBack(PartKind::Role)),
+        b'g' => Asked::Call(Call::GiveBack(PartKind::Group)),
         b't' => Asked::Token,
         _ => return None,
     };
@@ -102,14 +105,15 @@ fn check_words(reply: &Reply) {
 
 fn check_call(call: Call, answer: &Answer) {
     let reply = classify(call, answer, NOW);
-    let change = matches!(call, Call::Apply(_));
+    let change = call.changes();
     let (status, whole) = (answer.status, answer.body.cut().is_none());
     assert_eq!(reply.http, Some(status));
     check_words(&reply);
     assert!(!reply.may_have_applied || (change && reply.verdict == Verdict::Transient), "{reply:?}");
     match reply.verdict {
         Verdict::Applied if change => {
-            assert!(whole && matches!(status, 200 | 204), "{reply:?}");
+            let added = status == 201 && matches!(call, Call::GiveBack(PartKind::Role | PartKind::Group));
+            assert!(whole && (added || matches!(status, 200 | 204)), "{reply:?}");
             let body = answer.body.bytes();
             assert!(body.trim_ascii().is_empty() || is_object(answer), "{reply:?}");
             assert_ne!(says_code(answer, &["1001", "300"]), Some(true), "an error is no success: {reply:?}");
@@ -122,6 +126,7 @@ fn check_call(call: Call, answer: &Answer) {
         Verdict::AlreadyApplied => {
             assert!(change && whole && (400..500).contains(&status) && is_object(answer), "{reply:?}");
         }
+        Verdict::NoSeat => assert_eq!(call, Call::GiveBack(PartKind::License), "{reply:?}"),
         Verdict::Rejected | Verdict::Unknown | Verdict::Forbidden => {
             assert!((400..500).contains(&status) && is_object(answer), "{reply:?}");
         }
@@ -239,7 +244,7 @@ fn any_answer_is_read_by_the_rules() {
                 match call {
                     Call::List => check_page(answer.body.bytes()),
                     Call::LookUp => check_single(answer.body.bytes()),
-                    Call::Apply(_) => {}
+                    Call::Apply(_) | Call::GiveBack(_) => {}
                 }
             }
         }

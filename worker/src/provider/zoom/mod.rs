@@ -1,7 +1,7 @@
 //! Zoom, through a server-to-server OAuth app.
 //!
-//! Sources: Zoom's API reference (`PUT /users/{userId}/status`, `GET /users`, `GET /users/{userId}`), its "Rate limits" page,
-//! and "Server-to-Server OAuth".
+//! Sources: Zoom's API reference (`PUT /users/{userId}/status`, `GET /users`, `GET /users/{userId}`, and what `restore.rs` names),
+//! its "Rate limits" page, and "Server-to-Server OAuth".
 
 mod access;
 mod classify;
@@ -12,6 +12,7 @@ mod grant;
 mod heard;
 mod json;
 mod rates;
+mod restore;
 mod said;
 mod throttle;
 mod token;
@@ -27,12 +28,13 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use url::Url;
 use usher_shared::{
-    AccountName, Action, ResolvedUser, Status, Timestamp, UserRef, Verdict,
+    AccountName, Action, ResolvedUser, Restore, Status, Timestamp, UserRef, Verdict,
     config::{SecretError, ZoomConfig},
 };
 
 use super::{
-    Access, Call, Cursor, Examined, Label, Page, Provider, ProviderError, ProviderOptions, Rate, Reply,
+    Access, Call, Cursor, Examined, Label, Page, Part, Provider, ProviderError, ProviderOptions, Rate, Reply,
+    Restorable,
     http::{Answer, PAGE_BODY, SMALL_BODY, check_address, client, exchange},
     strike::strike,
     token::{Fleet, Tokens},
@@ -40,6 +42,7 @@ use super::{
 use directory::NoUser;
 pub use rates::{LIGHT, MEDIUM};
 pub(super) use rates::{label, rates};
+pub(super) use restore::{RESTORABLE, never_given_back};
 use token::{Credentials, ZoomTokens};
 
 /// Zoom's guide allows 300 users a page; one of its specifications says 2,000. The guide's is safe.
@@ -47,6 +50,7 @@ const PAGE_SIZE: u64 = 300;
 /// The roles' ids: `GET /roles`, "0" for the owner, "1" for administrators, "2" for members, other texts for roles of one's own.
 const OWNER: &str = "0";
 const ADMIN: &str = "1";
+const MEMBER: &str = "2";
 
 /// All that is not RFC 3986's "unreserved": an id or address becomes one path segment, whatever is in it.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -141,7 +145,7 @@ impl ZoomProvider {
             Ok(answer) => answer,
             Err(none) => {
                 let mut reply = Reply::from(none);
-                reply.may_have_applied &= matches!(call, Call::Apply(_));
+                reply.may_have_applied &= call.changes();
                 return Err(reply);
             }
         };
@@ -258,6 +262,22 @@ impl Provider for ZoomProvider {
 
     async fn apply(&self, action: Action, users: &[&ResolvedUser]) -> Vec<Reply> {
         join_all(users.iter().map(|user| self.set_status(action, user))).await
+    }
+
+    fn lacking(&self, restore: &Restore, now: &ResolvedUser) -> Vec<Part> {
+        restore::lacking(restore, now)
+    }
+
+    async fn give_back(&self, part: &Part, user: &ResolvedUser) -> Reply {
+        restore::give_back(self, part, user).await
+    }
+
+    fn unlicensed(&self) -> &'static str {
+        "Basic"
+    }
+
+    fn restorable(&self) -> Restorable {
+        RESTORABLE
     }
 
     async fn look_up(&self, user: &UserRef) -> Result<Option<ResolvedUser>, Reply> {

@@ -5,18 +5,18 @@ use usher_shared::{
     config::{ZoomConfig, ZoomPlan},
 };
 
-use crate::provider::{Call, Label, ProviderError, Rate};
+use crate::provider::{Call, Label, PartKind, ProviderError, Rate};
 
-/// Changes and single users.
+/// Changes of single users, and look-ups.
 pub const LIGHT: Label = Label("light");
-/// Listings.
+/// Listings, and the members of groups and roles.
 pub const MEDIUM: Label = Label("medium");
 
 /// The label a call counts under.
 pub(in crate::provider) fn label(call: Call) -> Label {
     match call {
-        Call::Apply(_) | Call::LookUp => LIGHT,
-        Call::List => MEDIUM,
+        Call::Apply(_) | Call::LookUp | Call::GiveBack(PartKind::License) => LIGHT,
+        Call::List | Call::GiveBack(PartKind::Role | PartKind::Group) => MEDIUM,
     }
 }
 

@@ -5,9 +5,9 @@
 --          holds nothing else; 8 the asking connection's name; 9 number of this ask, rising; 10 number
 --          of the last ask whose reply arrived; 11 '1' for urgent jobs alone; 12 how many leases of a fleet hold one
 --          of work that is not urgent while both are due
--- replies  {now, next due where nothing was granted, or '', alone waiting, hold in JSON or '', first token, leases}: their tokens rise by one; all in
---          one text, its parts between LS: for each lease `run FS rank FS number of jobs`, and for each job seq,
---          record, tries or ''
+-- replies  {now, next due where nothing was granted, or '', alone waiting, hold in JSON or '', first token, leases, version of the
+--          list of protected users}: the leases' tokens rise by one; all in one text, its parts between LS: for each
+--          lease `run FS rank FS number of jobs`, and for each job seq, record, tries or ''
 -- keeps    nothing of a run that stood still is leased: it is taken out of order, alones and due until it is resolved again;
 --          one lease a user at a time (busy); what is leased stands by its end in leases (lib_jobs.lua); lapsed ones are
 --          reclaimed before anything is granted; an ask that arrives after a later one grants nothing, and what
@@ -23,7 +23,7 @@ local asked = call('GET', ask_key)
 if asked then
   local before, ends, first, last = match(asked, '^(%d+)\31(%d+)\31(%d+)\31(%d+)$')
   before, first, last = tonumber(before), tonumber(first), tonumber(last)
-  if before >= number then return { now, '', 0, '', 0, '' } end
+  if before >= number then return { now, '', 0, '', 0, '', call('HGET', base, 'protections') or 0 } end
   if before > tonumber(ARGV[10]) and first <= last and tonumber(ends) > now then
     local gone, users = {}, {}
     local held = call('ZRANGEBYSCORE', base .. ':leases', ends, ends)
@@ -227,7 +227,7 @@ local function grant_alone(run)
   return false
 end
 
-local hold = call('HMGET', base, 'hold', 'hold_until')
+local hold = call('HMGET', base, 'hold', 'hold_until', 'protections')
 if hold[1] and hold[2] ~= '' and tonumber(hold[2]) <= now then hold[1] = false end
 local last_rank = urgent_only and 0 or 2
 
@@ -344,7 +344,7 @@ if not hold[1] then
 end
 
 -- What was granted becomes held.
-local reply = { now, '', 0, hold[1] or '', 0, '' }
+local reply = { now, '', 0, hold[1] or '', 0, '', hold[3] or 0 }
 local ends = format('%d', now + ttl)
 local first, last = 1, 0
 if granted > 0 then

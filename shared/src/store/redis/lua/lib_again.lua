@@ -1,4 +1,4 @@
--- A run that stood still is resolved again: what is now known of the users of its jobs.
+-- A run that stood still, or of which jobs are tried again, is resolved again: what is now known of the users of its jobs.
 --
 -- The fields of a user are `key FS id FS address FS` and what was there before: those of the latter stay where an attempt of
 -- ours may have applied, for an undo puts that back.
@@ -8,6 +8,28 @@ local function renewed(old, user, tries)
   if maybe ~= '1' then return user end
   local who, before = '^[^\31]*\31[^\31]*\31[^\31]*\31', '^[^\31]*\31[^\31]*\31[^\31]*\31(.*)$'
   return match(user, who) .. match(old, before)
+end
+
+-- The user of a resolution, whichever kind it is of; nil where it names none.
+local function user_fields(resolution)
+  return match(resolution, '^C(.*)\31[^\31]*$') or match(resolution, '^S[^\31]*\31[^\31]*\31[^\31]*\31(.*)$')
+end
+
+-- The users of jobs that are tried again, as they were before attempts that may have applied (reopen.lua), in their order.
+local function touched_users(run, seqs)
+  if #seqs == 0 or call('EXISTS', run.key .. ':touched') == 0 then return {} end
+  return call('HMGET', run.key .. ':touched', unpack(seqs))
+end
+
+-- A resolution with what was there before of such a user, where it is still the same; one that names nobody names him.
+local function resolution_of_touched(touched, resolution)
+  local settled = match(resolution, '^S[^\31]*\31[^\31]*\31[^\31]*')
+  if settled == resolution then return resolution .. FS .. touched end
+  local head = settled and settled .. FS or match(resolution, '^C')
+  if not head then return resolution end
+  local user = sub(resolution, #head + 1)
+  if match(user, '^[^\31]*') ~= match(touched, '^[^\31]*') then return resolution end
+  return head .. match(user, '^[^\31]*\31[^\31]*\31[^\31]*\31') .. match(touched, '^[^\31]*\31[^\31]*\31[^\31]*\31(.*)$')
 end
 
 -- A user that has got an id since is claimed by it.

@@ -6,7 +6,9 @@
 --
 -- The account's hash says which format it is in. One that a newer usher has taken up is refused from then on (TOONEW and its
 -- number), so that nobody who was running then writes what he does not understand; one of an older format is taken up.
--- Formats: 2 notes since when a run stands still (`fresh`); 1 did not, and its runs count as standing still.
+-- Formats: 2 notes since when a run stands still (`fresh`); 1 did not, and its runs count as standing still. 3 notes how a run is
+-- ended (`ending`; before, a cancel was the only way) and lists the runs that are over (`ended`; those from before are listed
+-- when the first one is to be forgotten), and what it keeps beside a run's jobs would be lost on an older usher.
 --
 -- All this is loaded once, as one library. What belongs to a call (KEYS, ARGV, base, now, and the libraries' own runs,
 -- pages, standings) is set anew by `enter`, so that nothing is left of a call before, failed ones included.
@@ -29,7 +31,7 @@ local FS, RS, GS, LS = '\31', '\30', '\29', '\28'
 -- Refusals, as reply.rs reads them.
 local LAPSED, NO_RUN, WRONG_PHASE, TAKEN, INCOMPLETE, CONFLICT, NO_JOB, STOOD_STILL = -1, -2, -3, -4, -5, -6, -7, -8
 
-local FORMAT = '2'
+local FORMAT = '3'
 
 -- The chunk that keeps every step within a few milliseconds.
 local CHUNK = 500

@@ -16,6 +16,39 @@ local function standing(adm)
   return id, stands
 end
 
+-- Whether a run with a lower number than this is not over: it may yet want to change whom this one has changed. So many at
+-- once that they are not all looked at count as one.
+local function is_awaited(adm)
+  local active = call('ZRANGE', base .. ':active', 0, CHUNK - 1)
+  if #active == CHUNK then return true end
+  for i = 1, #active do
+    local run = load_run(active[i])
+    if run and run.adm and run.adm < adm then return true end
+  end
+  return false
+end
+
+-- Takes the claims of these numbers on these users back.
+local function drop_claims(users, numbers)
+  local kept, back, gone = call('HMGET', base .. ':users', unpack(users)), {}, {}
+  for i = 1, #users do
+    if kept[i] then
+      local others = {}
+      for number, place in gmatch(kept[i], '(%d+):(%d+)') do
+        if not numbers[number] then others[#others + 1] = number .. ':' .. place end
+      end
+      if #others == 0 then
+        gone[#gone + 1] = users[i]
+      else
+        back[#back + 1] = users[i]
+        back[#back + 1] = concat(others, ' ')
+      end
+    end
+  end
+  if #gone > 0 then call('HDEL', base .. ':users', unpack(gone)) end
+  if #back > 0 then call('HSET', base .. ':users', unpack(back)) end
+end
+
 -- Adds a run's claim to those of a user. What lies below the claim of a run that is over can't decide any more.
 local function claim_with(claims, adm, seq)
   local own = adm .. ':' .. seq
@@ -46,11 +79,11 @@ local function claim_with(claims, adm, seq)
   return concat(kept, ' ')
 end
 
--- Whether the run of that id has carried out its job at that place, rather than that it will end as cancelled.
+-- Whether the run of that id has carried out its job at that place, rather than that it ends with the run.
 local function is_carried_out(id, seq)
   local record = call('HGET', page_key(load_run(id), seq), seq)
   local outcome = record and match(record, '^[^\30]*\30[^\30]*\30(.)')
-  return outcome and outcome ~= 'c'
+  return outcome and outcome ~= 'c' and outcome ~= 'e'
 end
 
 -- The newest run that outweighs admission `adm` on a user; nil where none does.

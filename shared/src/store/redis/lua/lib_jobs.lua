@@ -133,7 +133,7 @@ local function conclude(run, seq, record, head, attempt, ended, tries)
   end_job(run, seq, record, attempted and head .. FS .. attempt or head, attempted, ended, tries)
 end
 
--- A job that ends as cancelled decides about nobody: its claim on the user is taken back.
+-- A job that is not carried out because its run ends decides about nobody: its claim on the user is taken back.
 local function unclaim(run, record)
   local user = user_of(record)
   if not user or not run.adm then return end
@@ -150,15 +150,22 @@ local function unclaim(run, record)
   end
 end
 
+-- What the jobs of a run that is being ended get: `letter FS code FS message`, as whoever ended it first said. A run that was
+-- cancelled by a usher of an older format has no such field.
 local CANCELLED = 'c' .. FS .. FS .. 'the run was cancelled before this user was done'
+
+local function ending_of(run)
+  if not run.ending then run.ending = call('HGET', run.key, 'ending') or CANCELLED end
+  return run.ending
+end
 
 local function cancel_job(run, seq, record, attempt, ended, tries)
   unclaim(run, record)
-  conclude(run, seq, record, CANCELLED, attempt, ended, tries)
+  conclude(run, seq, record, ending_of(run), attempt, ended, tries)
 end
 
 -- The next pending jobs in file order, their records, and the first place not gone through. Duplicates and gaps are passed
--- over; no more than CHUNK places are gone through.
+-- over, and what is finished in a run of which other jobs are tried again; no more than CHUNK places are gone through.
 local function next_pending(run, most)
   local seqs, found, at = {}, {}, run.cursor
   local bound = min(run.next, at + CHUNK)
@@ -167,7 +174,7 @@ local function next_pending(run, most)
     for seq = at, last - 1 do part[#part + 1] = tostring(seq) end
     local got = records(run, part)
     for i = 1, #part do
-      if got[i] and not find(got[i], '^[^\30]*\30D') then
+      if got[i] and not find(got[i], '^[^\30]*\30D') and not is_finished(got[i]) then
         local n = #seqs + 1
         seqs[n], found[n] = part[i], got[i]
       end

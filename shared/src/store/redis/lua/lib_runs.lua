@@ -1,6 +1,7 @@
 -- A run's state, read once a call and written once at its end: one packed field, because reading and writing a field for
 -- each number costs several times what all else does. state.rs reads the same layout. Beside it stands `fresh`: when the
--- users were last resolved or a job leased, whichever is later; format 1 has no such field.
+-- users were last resolved or a job leased, whichever is later; format 1 has no such field. How it is being ended stands in
+-- `ending`, and what is noted on it in JSON in `note_plan`, `note_held`, `note_go`, `note_approval` and `note_ending`.
 --
 -- Invariant: pending + queued + leased + done == total, and the counts by outcome sum to done.
 local STATE = '<c1BBBI4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I4I8I8I8I8'
@@ -117,6 +118,13 @@ local function withdraw(run)
   call('ZREM', base .. ':due', run.id)
 end
 
+local function is_over(run) return run.phase == 'f' or run.phase == 'c' end
+
+-- Whoever asks next may count users towards a day's cap (reserve.lua).
+local function count_no_more(run)
+  if call('HGET', base, 'counting') == run.id then call('HDEL', base, 'counting', 'counting_until') end
+end
+
 -- Adds to the counts by outcome.
 local function count_outcomes(run)
   local counts = { unpack_struct(OUTCOMES, run.counts) }
@@ -135,7 +143,9 @@ local function save_runs()
         set(run, 'phase', run.cancelled and 'c' or 'f')
         run.ended = now
         call('ZREM', base .. ':active', id)
+        call('ZADD', base .. ':ended', format('%d', now), id)
         withdraw(run)
+        count_no_more(run)
       end
       if run.changed then
         if next(run.outcomes) then count_outcomes(run) end

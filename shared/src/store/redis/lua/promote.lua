@@ -15,6 +15,8 @@ if run.cancelled then return { WRONG_PHASE, run.phase } end
 if stood_still(run) then return { STOOD_STILL, run.phase } end
 local seqs, found, last = next_pending(run, tonumber(ARGV[3]))
 local ready, users = {}, {}
+-- Those of jobs that are tried again (reopen.lua).
+local tries = tries_of(run, seqs)
 for i = 1, #seqs do
   local seq = seqs[i]
   local record = found[i]
@@ -26,7 +28,7 @@ for i = 1, #seqs do
     local settled = match(record, '^[^\30]*\30S([^\31]*\31[^\31]*\31[^\31]*)')
     if settled then
       add(run, 'pending', -1)
-      conclude(run, seq, record, settled, '', 0, false)
+      conclude(run, seq, record, settled, '', 0, tries[i])
     end
   end
 end

@@ -1,0 +1,57 @@
+//! Tells the audit what a person does here, before it is done.
+
+use usher_shared::{
+    AccountName, RunId,
+    audit::{AuditEvent, AuditKind},
+    plan::PlanHash,
+    store::{SharedStore, StoreError},
+};
+
+use crate::wiring;
+
+/// What is told, beside who does it and from where.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Whose users.
+    pub account: Option<AccountName>,
+    /// Which run.
+    pub run: Option<RunId>,
+    /// With which plan.
+    pub plan: Option<PlanHash>,
+    /// More, for people.
+    pub detail: Option<String>,
+}
+
+impl About {
+    /// A run of an account.
+    pub fn run(account: &AccountName, run: &RunId) -> Self {
+        Self { account: Some(account.clone()), run: Some(run.clone()), ..Self::default() }
+    }
+
+    /// With a word for people.
+    pub fn saying(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    /// With a plan.
+    pub fn with_plan(self, plan: &PlanHash) -> Self {
+        Self { plan: Some(plan.clone()), ..self }
+    }
+}
+
+/// Tells that whoever uses this command does something. What can't be told is not done.
+pub async fn tell(store: &SharedStore, what: AuditKind, about: About) -> Result<(), StoreError> {
+    tell_as(store, what, wiring::asked_by(), about).await
+}
+
+/// The same by a name that was proved.
+pub async fn tell_as(
+    store: &SharedStore,
+    what: AuditKind,
+    by: String,
+    about: About,
+) -> Result<(), StoreError> {
+    let About { account, run, plan, detail } = about;
+    store.tell(&AuditEvent { what, by, from: Some(wiring::host()), account, run, plan, detail }).await?;
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! What is not about one run: `worker`, `accounts`, `doctor`, `demo`, `simulate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use usher_shared::AccountName;
+
+/// `usher worker`
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Work these accounts alone; may be given several times [default: all that are configured]
+    #[arg(long, short)]
+    pub account: Vec<AccountName>,
+    /// How this process is named in outcomes [default: the host's name and the process id]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// `usher accounts`
+#[derive(Debug, Subcommand)]
+pub enum AccountsCommand {
+    /// Get a token, name the scopes that are there and missing, and read one page of users
+    Check {
+        /// The account; without it, all
+        name: Option<AccountName>,
+    },
+}
+
+/// `usher doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Look at this account alone [default: all that are configured]
+    #[arg(long, short, value_name = "NAME")]
+    pub account: Option<AccountName>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `usher demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Simulated users
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub users: u32,
+    /// Where the store and the reports are left [default: a new directory in the system's temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `usher simulate`
+#[derive(Debug, Subcommand)]
+pub enum SimulateCommand {
+    /// Zoom: server-to-server OAuth, users, status; limits, faults and headers as set
+    Zoom(Box<crate::commands::simulate::ZoomArgs>),
+}
