@@ -20,7 +20,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     report::{
         numbers::{count, of},
-        table::{self, printable},
+        table::printable,
     },
     wiring::{self, Context},
 };
@@ -80,29 +80,29 @@ async fn list(context: &Context, store: &SharedStore, limit: usize, run: Option<
         console::hint(context.global.quiet, "The audit has no such entry yet.");
         return Ok(Exit::Success);
     }
-    let mut table = table::new(["number", "when (UTC)", "what", "run", "account", "by", "from", "more"]);
-    table::right(&mut table, 0);
-    for entry in &last {
-        let when: String = entry.at.to_string().replace('T', " ").chars().take(19).collect();
-        let number = count(entry.number);
-        let Some(event) = entry.read() else {
-            table.add_row([&number, &when, "unreadable", "", "", "", "", &printable(&entry.event)]);
-            continue;
-        };
-        table.add_row([
-            number,
-            when,
-            event.what.to_string(),
-            event.run.map(|run| run.to_string()).unwrap_or_default(),
-            event.account.map(|account| account.to_string()).unwrap_or_default(),
-            printable(&event.by),
-            printable(event.from.as_deref().unwrap_or_default()),
-            printable(&more(event.detail.as_deref(), event.plan.as_ref().map(|plan| plan.short()))),
-        ]);
-    }
-    console::print(&format!("{}\n", table.trim_fmt()))?;
+    let width = console::out_width();
+    let text: String = last.iter().map(|entry| shown(entry, width)).collect();
+    console::print(&text)?;
     tell_unsealed(context, unsealed);
     Ok(Exit::Success)
+}
+
+/// An entry on two lines or more: when what happened to which run, and by whom.
+fn shown(entry: &AuditEntry, width: usize) -> String {
+    let when: String = entry.at.to_string().replace('T', " ").chars().take(19).collect();
+    let (number, unsealed) = (count(entry.number), if entry.seal.is_none() { "  not sealed" } else { "" });
+    let Some(event) = entry.read() else {
+        let line = format!("{number:>6}  {when}  unreadable: {}{unsealed}", printable(&entry.event));
+        return console::indented(&line, width, 0, 8);
+    };
+    let run = event.run.map(|run| format!("  {run}")).unwrap_or_default();
+    let account = event.account.map(|account| format!("  {account}")).unwrap_or_default();
+    let from = event.from.map(|from| format!(" from {}", printable(&from))).unwrap_or_default();
+    let more = printable(&more(event.detail.as_deref(), event.plan.as_ref().map(|plan| plan.short())));
+    let more = if more.is_empty() { more } else { format!(": {more}") };
+    let what = format!("{number:>6}  {when}  {:<13}{run}{account}{unsealed}", event.what);
+    let by = format!("by {}{from}{more}", printable(&event.by));
+    console::indented(&what, width, 0, 8) + &console::indented(&by, width, 8, 10)
 }
 
 fn more(detail: Option<&str>, plan: Option<&str>) -> String {

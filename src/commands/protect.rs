@@ -13,7 +13,7 @@ use crate::{
     cli::ProtectCommand,
     console,
     exit::{Exit, Failure, Outcome},
-    report::table::{self, printable},
+    report::table::printable,
     submission::now,
     wiring::{self, Context},
 };
@@ -100,6 +100,9 @@ async fn remove(
     Ok(Exit::Success)
 }
 
+/// A column of patterns is no wider, so that what stands behind them fits.
+const LONGEST_PATTERN: usize = 40;
+
 #[derive(Serialize)]
 struct View<'a> {
     pattern: &'a str,
@@ -138,18 +141,23 @@ async fn list(context: &Context, store: &SharedStore, account: &AccountName, jso
         ))?;
         return Ok(Exit::Success);
     }
-    let mut table = table::new(["pattern", "from", "added", "by", "reason"]);
-    for view in &views {
-        table.add_row([
-            printable(view.pattern),
-            view.from.to_owned(),
-            view.at.as_deref().unwrap_or_default().replace('T', " ").chars().take(16).collect(),
-            printable(view.by.unwrap_or_default()),
-            printable(view.reason.unwrap_or_default()),
-        ]);
-    }
-    console::print(&format!("{}\n", table.trim_fmt()))?;
+    let (width, longest) =
+        (console::out_width(), views.iter().map(|view| view.pattern.chars().count()).max());
+    let column = longest.unwrap_or(0).min(LONGEST_PATTERN);
+    let text: String = views.iter().map(|view| shown(view, width, column)).collect();
+    console::print(&text)?;
     Ok(Exit::Success)
+}
+
+/// A pattern in one piece, for it is copied, and where it comes from.
+fn shown(view: &View<'_>, width: usize, column: usize) -> String {
+    let at: String = view.at.as_deref().unwrap_or_default().replace('T', " ").chars().take(16).collect();
+    let from = match view.by {
+        Some(by) => format!("added {at} UTC by {}", printable(by)),
+        None => "in the configuration here".to_owned(),
+    };
+    let reason = view.reason.map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+    console::indented(&format!("{:<column$}  {from}{reason}", printable(view.pattern)), width, 0, 4)
 }
 
 /// Whom the configuration here protects; the workers' own decides.
