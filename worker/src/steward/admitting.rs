@@ -35,9 +35,6 @@ impl Steward {
         if elsewhere && !self.resolved.contains(id) {
             return Ok(false);
         }
-        if self.workers_disagree().await? {
-            return Ok(false);
-        }
         let Some(plan) = &run.notes.plan else {
             // Resolved by an usher that knew no plans: what it knew may be old.
             if run.stood_still(now).is_some() {
@@ -46,16 +43,16 @@ impl Steward {
             note_plan(&*account.store, &account.worker, run, None).await?;
             return Ok(true);
         };
-        let held = run.notes.held.as_ref();
-        if let Some(held) = held.filter(|held| held.reason == HeldReason::OverDayCap)
-            && run.notes.approval.is_none()
-            && !day_has_changed(held.since, now)
-        {
+        let undo = self.undos.get(id).copied().unwrap_or_default();
+        // A run that did not fit is not counted again that day, unless somebody approves it.
+        let full = self.full.get(id).filter(|(day, _)| *day == day_of(now)).map(|(_, used)| *used);
+        let facts = Facts { undo, day_is_full: full, now };
+        let decision = admission(run, plan, &account.rules, &facts);
+        let decides = matches!(decision, Admission::Admit | Admission::Reserve(_) | Admission::Refuse(_));
+        if decides && self.workers_disagree().await? {
             return Ok(false);
         }
-        let undo = self.undos.get(id).copied().unwrap_or_default();
-        let facts = Facts { undo, day_is_full: None, now };
-        match admission(run, plan, &account.rules, &facts) {
+        match decision {
             Admission::LookAtUndo => {
                 let seen = undo_of(&account, run).await?;
                 self.undos.insert(id.clone(), seen);
@@ -67,11 +64,14 @@ impl Steward {
                 }
                 hold(&account, run, reason, message, now).await
             }
-            Admission::Refuse(ending) => refuse(&account, run, &ending).await,
+            Admission::Refuse(ending) => {
+                self.full.remove(id);
+                refuse(&account, run, &ending).await
+            }
             // What was seen may be old by now; a resolve may also find that others would be changed.
             Admission::Reserve(_) | Admission::Admit if run.stood_still(now).is_some() => {
                 // Nothing holds it any more: people see that while its users are looked up.
-                if held.is_some() {
+                if run.notes.held.is_some() {
                     account.store.note(id, &Note::Held(None)).await?;
                 }
                 Ok(self.resolve_again(run, before))
@@ -86,12 +86,16 @@ impl Steward {
                     }
                     Reserved::Over { used } => {
                         while account.store.unreserve(id, day).await? > 0 {}
+                        self.full.insert(id.clone(), (day, used));
                         let facts = Facts { day_is_full: Some(used), ..facts };
                         match admission(run, plan, &account.rules, &facts) {
                             Admission::Hold(reason, message) => {
                                 hold(&account, run, reason, message, now).await
                             }
-                            Admission::Refuse(ending) => refuse(&account, run, &ending).await,
+                            Admission::Refuse(ending) => {
+                                self.full.remove(id);
+                                refuse(&account, run, &ending).await
+                            }
                             // The cap itself let nobody else through; the next look decides anew.
                             Admission::Admit | Admission::LookAtUndo | Admission::Reserve(_) => Ok(false),
                         }

@@ -58,6 +58,7 @@ impl Steward {
             self.at_work.remove(&id);
             self.resolved.remove(&id);
             self.undos.remove(&id);
+            self.full.remove(&id);
             self.warned.remove(&id);
         }
         self.at_work = at_work;

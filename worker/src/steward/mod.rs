@@ -15,7 +15,7 @@ use tokio::{
 };
 use usher_shared::{
     Hold, HoldReason, Note, PlanNote, RunId, RunStatus,
-    store::{CHUNK, StoreError},
+    store::{CHUNK, StoreError, UtcDay},
 };
 
 use self::admitting::schedule;
@@ -73,6 +73,7 @@ pub(crate) async fn steward(account: Arc<Account>) {
         agreed: None,
         resolved: HashSet::new(),
         undos: HashMap::new(),
+        full: HashMap::new(),
         at_work: HashSet::new(),
         ended: HashSet::new(),
         warned: HashSet::new(),
@@ -106,6 +107,8 @@ struct Steward {
     resolved: HashSet<RunId>,
     /// What became of claims to undo.
     undos: HashMap<RunId, Undo>,
+    /// Runs that did not fit into a day's cap: which day, and how much of it was used.
+    full: HashMap<RunId, (UtcDay, u64)>,
     /// Runs that were not over at the last look.
     at_work: HashSet<RunId>,
     /// Runs whose last job got its outcome here, by no attempt.
