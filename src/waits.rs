@@ -129,8 +129,15 @@ pub fn is_answered(status: &RunStatus, since: Timestamp, now: Timestamp, worked:
 
 /// What is known of its users is too old to go by.
 fn stood_still(status: &RunStatus, now: Timestamp) -> Option<Wait> {
-    let still = duration(status.stood_still(now)?);
-    let what = format!("it stood still for {still}, so its users are looked up again before it goes on");
+    let still = status.stood_still(now)?;
+    let confirmed = status.notes.go.is_some() || status.notes.approval.is_some();
+    // A confirmation makes old what was known: that is no matter of time.
+    let what = if confirmed && status.phase == RunPhase::Resolved {
+        "everybody is looked up once more before the first call".to_owned()
+    } else {
+        let still = duration(still);
+        format!("it stood still for {still}, so its users are looked up again before it goes on")
+    };
     Some(Wait { why: "resolving_again", until: None, what })
 }
 

@@ -1,6 +1,6 @@
 //! What to do about each kind of failure.
 
-use usher_shared::{ACTIVATED_AS_BASIC, Outcome, PARTLY_RESTORED};
+use usher_shared::{ACTIVATED_AS_BASIC, Ending, Outcome, PARTLY_RESTORED};
 
 /// What a person can do about an outcome that is not as wished; `None` where there is nothing to do.
 ///
@@ -35,7 +35,7 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Protected, "owner" | "admin") => {
             Some("make the user a member first (the owner can), then run the file again")
         }
-        (Outcome::Protected, _) => Some("a pattern in the account's `protected` list covers this user"),
+        (Outcome::Protected, _) => Some("a rule of the account's protected users covers this user: `usher protect list` shows them"),
         (Outcome::Drifted, _) => Some("the user has changed since the plan was made: plan again"),
         (Outcome::Superseded, _) => Some("a newer run decides about this user: see its report"),
         (Outcome::NoSeat, ACTIVATED_AS_BASIC) => {
@@ -44,6 +44,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::NoSeat, _) => Some("free a licence, then run the file again"),
         (Outcome::Exhausted, _) => Some("the vendor kept failing: run the file again later"),
         (Outcome::Expired, _) => Some("the deadline came first: submit again with a later one"),
+        (Outcome::Cancelled, Ending::OVER_CAP) => {
+            Some("not touched: split the file, or have the cap raised, then retry the run")
+        }
         (Outcome::Cancelled, _) => Some("not touched; run the file again if it is wanted after all"),
         (Outcome::Poisoned, _) => {
             Some("workers died on this user: look at their logs, and at the user in the portal")

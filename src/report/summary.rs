@@ -151,6 +151,9 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
         for Kind { outcome, code, message, number, example } in kinds.iter().take(REASONS_SHOWN) {
             let telling = code.filter(|code| *code != outcome.as_str());
             let shown_code = telling.map(|code| format!(" ({})", printable(code))).unwrap_or_default();
+            // What ended the run is said above.
+            let ending = status.notes.ending.as_ref().map(|ending| ending.message.as_str());
+            let message = message.filter(|message| Some(**message) != ending);
             let message = message.map(|message| format!(": {}", printable(message))).unwrap_or_default();
             let _ = writeln!(text, "  {:>9}  {outcome}{shown_code}{message}", count(*number));
             if let Some(advice) = advice(*outcome, *code) {
