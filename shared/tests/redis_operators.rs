@@ -14,7 +14,8 @@ use redis_support::{
 };
 use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
-    Approval, Clock, Confirmation, Ending, ManualClock, Outcome, RunId, RunPhase, Then, Timestamp, Verdict,
+    Approval, Clock, Confirmation, Ending, ManualClock, Outcome, Priority, RunId, RunPhase, Then, Timestamp,
+    Verdict,
     audit::{AuditEvent, AuditHead, AuditKind},
     store::{CHUNK, RESERVING, Reserved, Resolution, STANDS_STILL, Store, StoreError, redis::RedisStore},
 };
@@ -454,4 +455,40 @@ async fn the_audit_goes_on_over_its_pages_and_each_entry_is_sealed_once() {
         .unwrap();
     let numbers: Vec<u64> = store.audit(4_096, 3).await.unwrap().iter().map(|entry| entry.number).collect();
     assert_eq!(numbers, [4_096, 4_098], "what somebody removed shows as a gap");
+}
+
+/// Whoever has what the documentation says can do all of it.
+#[tokio::test]
+async fn the_documented_rights_are_enough_for_what_people_do() {
+    let server = RedisServer::start(Durability::Memory, &[]);
+    let mut grant = redis::cmd("ACL");
+    grant.arg("SETUSER").arg("usher").arg("on").arg(">secret");
+    for rule in usher_shared::store::redis::rights::rules().split_whitespace() {
+        grant.arg(rule);
+    }
+    redis_support::raw(&server, &grant).await;
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(START)));
+    let url = server.url().replace("redis://", "redis://usher:secret@");
+    let store = RedisStore::connect(&url, Some(Arc::clone(&clock) as Arc<dyn Clock>)).await.unwrap();
+    let run = submitted(&store, ACCOUNT, 3, Priority::Normal).await;
+    assert_eq!(store.end(&run, &Ending::deadline(), CHUNK).await.unwrap(), 0);
+    assert_eq!(store.reopen(&run, &[0, 1]).await.unwrap(), 2);
+    store.resume(&run).await.unwrap();
+    let steward = store.take_steward(&run, &worker("steward"), TTL).await.unwrap().unwrap();
+    let all: Vec<_> = (0..3).map(|seq| (seq, Resolution::Change(redis_support::user(seq)))).collect();
+    store.resolve(&steward, &all).await.unwrap();
+    store.finish_resolving(steward).await.unwrap();
+    store.note(&run, &usher_shared::Note::Held(None)).await.unwrap();
+    store.confirm(&run, &approval(&clock)).await.unwrap();
+    assert_eq!(store.planned(&run, 0, 9).await.unwrap().len(), 3);
+    assert_eq!(store.reserve(&run, 7, &["a".into()], 9).await.unwrap(), Reserved::Counted { used: 1 });
+    assert_eq!(store.unreserve(&run, 7).await.unwrap(), 0);
+    assert_eq!(store.end(&run, &Ending::cancelled(), CHUNK).await.unwrap(), 0);
+    clock.advance(SECOND);
+    assert_eq!(store.prune(clock.now()).await.unwrap(), Some((run, true)));
+    assert_eq!(store.prune(clock.now()).await.unwrap(), None);
+    assert!(!store.unprotect(&account(ACCOUNT), "role:1").await.unwrap());
+    assert_eq!(store.tell(&event(1)).await.unwrap(), 1);
+    assert!(store.seal_audit(None, &["5".repeat(64)]).await.unwrap());
+    assert_eq!(store.audit(1, 9).await.unwrap().len(), 1);
 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use futures::poll;
 use usher_shared::{
-    AccountName, Action, JobReport, ManualClock, NewRun, Outcome, Priority, Request, ResolvedUser, RunId,
-    RunPhase, Status, Then, Timestamp, UserState, Verdict, WorkerId,
+    AccountName, Action, Attempt, JobReport, ManualClock, NewRun, Outcome, Priority, Request, ResolvedUser,
+    RunId, RunPhase, Status, Then, Timestamp, UserState, Verdict, WorkerId,
     store::{CHUNK, Idempotency, Lease, LeaseAsk, Resolution, Seal, Store, StoreError, sqlite::SqliteStore},
 };
 
@@ -319,4 +319,41 @@ async fn finishes_that_share_a_commit_with_a_cancel_leave_counters_that_add_up()
     assert!(status.counters.add_up(), "{:?}", status.counters);
     let (applied, ended) = (status.counters.of(Outcome::Applied), status.counters.of(Outcome::Cancelled));
     assert_eq!((applied, ended, status.counters.leased, status.effort.throttled), (49, 10, 1, 49));
+}
+
+/// What retention takes away is gone from the file, but for what an older run may still come round to.
+#[tokio::test]
+async fn a_run_that_was_forgotten_leaves_nothing_behind_once_no_older_one_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("usher.db");
+    let store = open(&path).unwrap();
+    let (older, newer) = (run_id(0), run_id(1));
+    queue(&store, &older, 3).await;
+    store.pause(&older).await.unwrap();
+    let size = CHUNK as u64 + 200;
+    queue(&store, &newer, size).await;
+    for lease in store.lease(&ask(100)).await.unwrap().leases {
+        let then = Then::Finish { outcome: Outcome::Applied, code: None, message: None };
+        let worker = WorkerId::new("w1");
+        let (began_at, ended_at, verdict) = (lease.granted_at, lease.granted_at, Verdict::Applied);
+        let attempt = Attempt { began_at, ended_at, calls: 1, http: None, verdict, code: None, worker };
+        let seq = lease.jobs[0].seq;
+        let report = JobReport { seq, attempt: Some(attempt), throttled: 0, then };
+        store.finish(lease, vec![report]).await.unwrap();
+    }
+    while store.cancel(&newer, CHUNK).await.unwrap() > 0 {}
+    let later = store.now().await.unwrap().after(TTL);
+    let forget = async || while store.prune(later).await.unwrap().is_some() {};
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let rows = |table: &str| -> u64 {
+        conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    forget().await;
+    // 100 users were changed, and the older run is about three of them.
+    assert_eq!((rows("runs"), rows("jobs"), rows("attempts"), rows("claims")), (1, 3, 0, 103));
+    while store.cancel(&older, CHUNK).await.unwrap() > 0 {}
+    forget().await;
+    for table in ["runs", "jobs", "attempts", "claims", "outcomes", "duplicates", "idempotency", "leases"] {
+        assert_eq!(rows(table), 0, "{table}");
+    }
 }

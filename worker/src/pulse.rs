@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use tokio::time::Instant;
-use usher_shared::{Action, LanePulse, Pulse};
+use usher_shared::{Action, HeldReason, LanePulse, Pulse, RunPhase, RunStatus};
 
 use crate::{
     account::Account,
@@ -105,9 +105,26 @@ fn is_worth_telling(pulse: &Pulse) -> bool {
 }
 
 /// Whether there is a run to be worked, even where its jobs wait for their time: its watchers want to know that somebody
-/// is there. A run that a person has stopped needs nobody.
+/// is there. A run that a person has stopped, or that waits for a person, needs nobody.
 pub(crate) fn has_work(account: &Account) -> bool {
-    account.runs.borrow().iter().any(|run| !run.phase.is_over() && (run.cancelled || !run.paused))
+    account.runs.borrow().iter().any(needs_somebody)
+}
+
+fn needs_somebody(run: &RunStatus) -> bool {
+    if run.phase.is_over() {
+        return false;
+    }
+    let notes = &run.notes;
+    let waits = match notes.held.as_ref().map(|held| held.reason) {
+        _ if run.phase == RunPhase::Admitted => false,
+        Some(HeldReason::Planned) => notes.go.is_none(),
+        Some(HeldReason::Approval | HeldReason::OverRunCap | HeldReason::OverDayCap) => {
+            notes.approval.is_none()
+        }
+        Some(HeldReason::NotBefore) => run.phase == RunPhase::Sealed,
+        Some(HeldReason::Unknown) | None => false,
+    };
+    run.cancelled || !(run.paused || waits)
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@
 
 pub mod calls;
 mod operating;
+pub mod ops;
 pub mod player;
+mod reporting;
 pub mod script;
 pub mod seen;
+mod submitting;
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,8 +26,9 @@ use usher_shared::{
 };
 
 use self::{
+    ops::Step,
     player::{Player, Reached, World},
-    script::{Step, script},
+    script::script,
 };
 
 /// Seeds that are played each time.

@@ -11,8 +11,8 @@ use usher_shared::{
 
 use super::{
     calls::Call,
+    ops::{Found, Op},
     player::{Player, World, account, tenths, worker},
-    script::{Found, Op},
 };
 
 /// The first of the days on which users are counted.

@@ -1,21 +1,15 @@
 //! Plays a script on a store and on the model, and compares after each step.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use usher_shared::{
-    AccountName, Action, Attempt, Clock, Hold, HoldReason, JobReport, ManualClock, NewRun, Outcome, Priority,
-    Request, ResolvedUser, RunId, SnoozeReason, Status, Terms, Then, Timestamp, UserState, Verdict, WorkerId,
-    store::{Idempotency, LeaseAsk, LeasedJob, Resolution, Seal, SharedStore},
+    AccountName, Clock, Hold, HoldReason, ManualClock, Request, RunId, Timestamp, WorkerId,
+    store::{LeaseAsk, SharedStore},
 };
 
 use super::{
     calls::{Call, Side, tidy},
-    script::{CLIENTS, Found, Moment, Op, Step, Told, Wish},
+    ops::{CLIENTS, Found, Moment, Op, Step},
     seen::Seen,
 };
 
@@ -33,7 +27,7 @@ pub(super) struct Draft {
     pub(super) id: RunId,
     pub(super) account: AccountName,
     pub(super) requests: BTreeMap<u64, Request>,
-    users: BTreeMap<u64, u8>,
+    pub(super) users: BTreeMap<u64, u8>,
 }
 
 /// Plays scripts, one store each.
@@ -43,7 +37,7 @@ pub struct Player<'w, W> {
     began: Timestamp,
     store: Side,
     pub(super) model: Side,
-    runs: Vec<Draft>,
+    pub(super) runs: Vec<Draft>,
     /// Stewardships granted, by the run they are of.
     pub(super) stewards: Vec<RunId>,
     /// Leases that have been granted and neither finished nor lost with their client.
@@ -81,15 +75,6 @@ pub(super) fn tenths(count: impl Into<u64>) -> Duration {
 
 pub(super) fn worker(client: u8) -> WorkerId {
     WorkerId::new(&format!("w{}", usize::from(client) % CLIENTS))
-}
-
-/// Each user by its number. The last has no id yet.
-fn resolved(user: u8) -> ResolvedUser {
-    ResolvedUser {
-        id: if user == 5 { String::new() } else { format!("ID{user}") },
-        email: Some(format!("user{user}@corp.example")),
-        before: UserState { status: Status::Active, license: None, role: None, groups: Vec::new() },
-    }
 }
 
 impl<'w, W: World> Player<'w, W> {
@@ -292,185 +277,6 @@ impl<'w, W: World> Player<'w, W> {
             Op::Crash { client } => Some(self.crash(client).await),
         };
         call.into_iter().collect()
-    }
-
-    fn open(&mut self, branch: bool, priority: Priority) -> Call {
-        let letters = b"23456789abcdefghjkmnpqrstvwxyz";
-        let (high, low) = (self.runs.len() / letters.len(), self.runs.len() % letters.len());
-        let id = format!("20261120-aaaa{}{}", char::from(letters[high]), char::from(letters[low]));
-        let id: RunId = id.parse().unwrap();
-        self.runs.push(Draft {
-            id: id.clone(),
-            account: account(branch),
-            requests: BTreeMap::new(),
-            users: BTreeMap::new(),
-        });
-        Call::OpenRun(NewRun {
-            // Every third one is a plan.
-            terms: Terms { plan: low % 3 == 1, ..Terms::default() },
-            id,
-            account: account(branch),
-            priority,
-            reason: None,
-            asked_by: "test".into(),
-            source: None,
-            created_at: self.clock.now(),
-        })
-    }
-
-    /// What is told of places beyond the first is remembered: a place that is taken keeps what it has.
-    fn append(&mut self, run: u8, first: u64, wishes: &[Wish]) -> Option<Call> {
-        let number = usize::from(run) % self.runs.len().max(1);
-        let draft = self.runs.get_mut(number)?;
-        let mut requests = Vec::new();
-        for (seq, wish) in (first..).zip(wishes) {
-            let name = if wish.by_id && wish.user != 5 {
-                format!("ID{}", wish.user)
-            } else {
-                format!("User{}@corp.example", wish.user)
-            };
-            let request = Request {
-                restore: None,
-                line: seq + 1,
-                user: name.parse().unwrap(),
-                action: wish.action,
-                reason: None,
-            };
-            draft.requests.entry(seq).or_insert_with(|| request.clone());
-            draft.users.entry(seq).or_insert(wish.user);
-            requests.push(request);
-        }
-        Some(Call::Append(draft.id.clone(), first, requests))
-    }
-
-    fn seal(&self, run: u8, key: Option<u8>, digest: bool, again: bool, miscount: bool) -> Option<Call> {
-        let draft = self.run(run)?;
-        let mut by_action = BTreeMap::<Action, u64>::new();
-        for request in draft.requests.values() {
-            *by_action.entry(request.action).or_default() += 1;
-        }
-        let idempotency = Idempotency {
-            key: key.map_or_else(|| format!("key of {}", draft.id), |key| format!("key {key}")),
-            digest: format!("{} of {}", if digest { "digest" } else { "another digest" }, draft.account),
-            again_after_end: again,
-        };
-        let total = draft.requests.len() as u64 + u64::from(miscount);
-        Some(Call::Seal(draft.id.clone(), Seal { total, by_action, idempotency }))
-    }
-
-    fn submit(&mut self, branch: bool, priority: Priority, key: Option<u8>, wishes: &[Wish]) -> Vec<Call> {
-        let open = self.open(branch, priority);
-        let number = u8::try_from(self.runs.len() - 1).unwrap();
-        let append = self.append(number, 0, wishes);
-        let seal = self.seal(number, key, true, true, false);
-        [Some(open), append, seal].into_iter().flatten().collect()
-    }
-
-    fn queue(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
-        let mut calls = self.resolved(branch, priority, wishes, found);
-        let id = self.runs.last().unwrap().id.clone();
-        calls.extend([Call::Admit(id.clone()), Call::Promote(id, 500)]);
-        calls
-    }
-
-    fn resolved(&mut self, branch: bool, priority: Priority, wishes: &[Wish], found: &[Found]) -> Vec<Call> {
-        let mut calls = self.submit(branch, priority, None, wishes);
-        let draft = self.runs.last().unwrap();
-        let (id, steward) = (draft.id.clone(), self.stewards.len());
-        let found = found.iter().copied().chain(std::iter::repeat(Found::User));
-        let places: Vec<_> = draft.requests.keys().copied().zip(found).collect();
-        calls.push(Call::TakeSteward(id.clone(), worker(0), tenths(50_u8)));
-        calls.push(Call::Resolve(steward, self.resolutions(&id, places)));
-        calls.push(Call::FinishResolving(steward));
-        calls
-    }
-
-    /// What is found of the requests at these places. No two of a run are jobs on one user: the steward's duty.
-    pub(super) fn resolutions(
-        &self,
-        run: &RunId,
-        places: impl IntoIterator<Item = (u64, Found)>,
-    ) -> Vec<(u64, Resolution)> {
-        let draft = self.draft(run);
-        let of = |seq: u64, found| {
-            let Some(user) = draft.users.get(&seq).copied() else {
-                // There is no such request.
-                return Resolution::Duplicate { of_line: 1 };
-            };
-            let first = draft.users.iter().find(|(_, other)| **other == user).map_or(seq, |(seq, _)| *seq);
-            let settled = |outcome, code: Option<&str>, user| Resolution::Settled {
-                outcome,
-                code: code.map(ToOwned::to_owned),
-                message: None,
-                user,
-            };
-            match found {
-                Found::Nobody => settled(Outcome::NotFound, None, None),
-                Found::Protected => settled(Outcome::Protected, Some("owner"), Some(resolved(user))),
-                Found::Duplicate => Resolution::Duplicate { of_line: 1 },
-                Found::User if first < seq => Resolution::Duplicate { of_line: first + 1 },
-                Found::User => Resolution::Change(resolved(user)),
-            }
-        };
-        places.into_iter().map(|(seq, found)| (seq, of(seq, found))).collect()
-    }
-
-    fn reports(&self, lease: usize, told: &[Told], foreign: bool, double: bool) -> Vec<JobReport> {
-        let held = &self.model.leases[lease];
-        let mut reports: Vec<JobReport> = held
-            .jobs
-            .iter()
-            .zip(told.iter().chain(std::iter::repeat(&Told::Applied { began: 0 })))
-            .filter_map(|(job, told)| self.report(job, &held.worker, *told))
-            .collect();
-        let seqs: BTreeSet<u64> = held.jobs.iter().map(|job| job.seq).collect();
-        let then = Then::Finish { outcome: Outcome::Applied, code: None, message: None };
-        let of = |seq| JobReport { seq, attempt: None, throttled: 0, then: then.clone() };
-        if foreign {
-            reports.push(of((0..).find(|seq| !seqs.contains(seq)).unwrap()));
-        }
-        if let (true, Some(first)) = (double, reports.first()) {
-            reports.push(of(first.seq));
-        }
-        reports
-    }
-
-    fn report(&self, job: &LeasedJob, worker: &WorkerId, told: Told) -> Option<JobReport> {
-        let now = self.clock.now();
-        let at = |tenths: i8| Timestamp::from_millis(now.as_millis() + 100 * i64::from(tenths));
-        let tried = |verdict, began: i8, calls| {
-            Some(Attempt {
-                began_at: at(began),
-                ended_at: at(began.saturating_add(1)),
-                calls,
-                http: (calls > 0).then_some(500),
-                verdict,
-                code: None,
-                worker: worker.clone(),
-            })
-        };
-        let end = |outcome, code: Option<&str>| Then::Finish {
-            outcome,
-            code: code.map(ToOwned::to_owned),
-            message: code.map(|code| format!("because of {code}")),
-        };
-        let snooze = |due, reason| Then::Snooze { until: at(due), reason };
-        let (attempt, throttled, then) = match told {
-            Told::Applied { began } => (tried(Verdict::Applied, began, 1), 0, end(Outcome::Applied, None)),
-            Told::Rejected => (tried(Verdict::Rejected, 0, 2), 1, end(Outcome::Rejected, Some("1001"))),
-            Told::Untried { poisoned: true } => (None, 0, end(Outcome::Poisoned, None)),
-            Told::Untried { poisoned: false } => (None, 0, end(Outcome::Drifted, Some("role"))),
-            Told::Retried { began, due, called } => {
-                (tried(Verdict::Transient, began, u32::from(called)), 0, Then::Retry { at: at(due) })
-            }
-            Told::RetriedUntried { due } => (None, 0, Then::Retry { at: at(due) }),
-            Told::Throttled { due } => {
-                (tried(Verdict::Throttled, 0, 1), 1, snooze(due, SnoozeReason::Throttled))
-            }
-            Told::Returned { due } => (None, 0, snooze(due, SnoozeReason::Returned)),
-            Told::Unnamed => return None,
-        };
-        Some(JobReport { seq: job.seq, attempt, throttled, then })
     }
 
     fn pass(&mut self, to: Moment, off: i8) {

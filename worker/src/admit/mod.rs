@@ -19,6 +19,9 @@ use self::{approval::standing, caps::Over};
 
 pub(crate) use undo::{Changed, own_undo};
 
+/// A cap that nothing comes up to, and that every store can count up to.
+pub const UNCAPPED: u64 = 1 << 53;
+
 /// What guards an account, out of the worker's configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
@@ -118,7 +121,7 @@ pub fn admission(run: &RunStatus, plan: &PlanNote, rules: &Rules, facts: &Facts)
         (_, approved) => match caps.users_per_day {
             Some(_) if exempt || plan.change == 0 => Admission::Admit,
             // Approved users count, too, for those who come after them.
-            Some(_) if approved.is_ok() => Admission::Reserve(u64::MAX),
+            Some(_) if approved.is_ok() => Admission::Reserve(UNCAPPED),
             Some(cap) => Admission::Reserve(cap),
             None => Admission::Admit,
         },

@@ -63,7 +63,7 @@ fn said(admission: &Admission) -> (String, String) {
     match admission {
         Admission::Admit => ("admit".into(), String::new()),
         Admission::LookAtUndo => ("look".into(), String::new()),
-        Admission::Reserve(u64::MAX) => ("count".into(), String::new()),
+        Admission::Reserve(UNCAPPED) => ("count".into(), String::new()),
         Admission::Reserve(cap) => (format!("reserve {cap}"), String::new()),
         Admission::Hold(reason, message) => (format!("{reason:?}"), message.clone()),
         Admission::Refuse(ending) => {

@@ -9,6 +9,7 @@ mod index;
 mod matcher;
 mod planning;
 mod policy;
+mod search;
 mod way;
 
 pub(crate) use asker::LOOK_UPS_AT_ONCE;

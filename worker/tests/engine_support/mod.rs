@@ -74,17 +74,32 @@ pub async fn submit_as(
     priority: Priority,
     users: impl IntoIterator<Item = String>,
 ) -> RunId {
-    let id = run_id(run);
-    let new = NewRun {
+    let new = NewRun { account: account(name), priority, ..new_run(store, run).await };
+    submit_run(store, new, Action::Deactivate, users).await
+}
+
+/// A run that nothing special is to be done with.
+pub async fn new_run(store: &dyn Store, run: u32) -> NewRun {
+    NewRun {
         terms: Default::default(),
-        id: id.clone(),
-        account: account(name),
-        priority,
+        id: run_id(run),
+        account: account("zoom-main"),
+        priority: Priority::Normal,
         reason: None,
         asked_by: "test".into(),
         source: None,
         created_at: store.now().await.unwrap(),
-    };
+    }
+}
+
+/// Submits this very run.
+pub async fn submit_run(
+    store: &dyn Store,
+    new: NewRun,
+    action: Action,
+    users: impl IntoIterator<Item = String>,
+) -> RunId {
+    let id = new.id.clone();
     store.open_run(&new).await.unwrap();
     let requests: Vec<Request> = (1..)
         .zip(users)
@@ -92,7 +107,7 @@ pub async fn submit_as(
             restore: None,
             line,
             user: user.parse().unwrap(),
-            action: Action::Deactivate,
+            action,
             reason: None,
         })
         .collect();
@@ -101,7 +116,7 @@ pub async fn submit_as(
     }
     let seal = Seal {
         total: requests.len() as u64,
-        by_action: BTreeMap::from([(Action::Deactivate, requests.len() as u64)]),
+        by_action: BTreeMap::from([(action, requests.len() as u64)]),
         idempotency: Idempotency { key: id.to_string(), digest: "0".into(), again_after_end: true },
     };
     store.seal(&id, &seal).await.unwrap();
@@ -142,6 +157,25 @@ pub async fn work_out(config: EngineConfig, run: &RunId) -> RunStatus {
     engine.shutdown().await;
     assert!(status.counters.add_up(), "{:?}", status.counters);
     *status
+}
+
+/// Waits until something is so of the run.
+pub async fn until(store: &dyn Store, run: &RunId, so: impl Fn(&RunStatus) -> bool) -> RunStatus {
+    for _ in 0..50_000 {
+        let status = store.run(run).await.unwrap().unwrap();
+        assert!(status.counters.add_up(), "{:?}", status.counters);
+        if so(&status) {
+            return status;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never so: {:?}", store.run(run).await)
+}
+
+/// Waits until the run is held for this reason.
+pub async fn until_held(store: &dyn Store, run: &RunId, reason: HeldReason) -> Held {
+    let held = |status: &RunStatus| status.notes.held.as_ref().is_some_and(|held| held.reason == reason);
+    until(store, run, held).await.notes.held.unwrap()
 }
 
 /// Waits until the run is over, whoever works it.

@@ -165,6 +165,10 @@ impl Provider for Vendor {
         if self.listed == 0 { vec![] } else { vec![Cursor { listing: "all", page: None }] }
     }
 
+    fn active_listing(&self) -> Option<Cursor> {
+        self.listings().into_iter().next()
+    }
+
     fn call_timeout(&self) -> Duration {
         self.call_timeout
     }

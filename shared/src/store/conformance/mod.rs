@@ -31,6 +31,8 @@ pub mod ending;
 pub mod finishing;
 pub mod lapsing;
 pub mod leasing;
+#[cfg(test)]
+mod listed;
 pub mod one_user;
 pub mod planning;
 pub mod protecting;

@@ -25,6 +25,7 @@ mod fuzz;
 mod intake;
 mod keys;
 mod ledger;
+mod lettering;
 mod link;
 mod notes;
 mod protecting;

@@ -1,6 +1,7 @@
 use proptest::{option, prelude::*};
 
 use super::*;
+use crate::{Action, Verdict};
 
 fn head_of(outcome: Outcome, code: Option<&str>, message: Option<&str>) -> String {
     let mut to = String::new();

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     errors::{StepResult, unreadable},
-    ledger::{End, Moves, end, withdraw},
+    ledger::{End, end, withdraw},
+    moves::Moves,
     runs::Run,
     schema::{Place, State},
     writer::Step,

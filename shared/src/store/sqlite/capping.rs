@@ -124,12 +124,16 @@ fn add(step: &Step<'_>, account: i64, day: UtcDay, users: i64) -> StepResult<()>
 
 fn forget_old_days(step: &Step<'_>, account: i64, day: UtcDay) -> StepResult<()> {
     let kept_from = day.saturating_sub(KEPT_DAYS);
-    step.conn
-        .prepare_cached(
-            "DELETE FROM capped WHERE (account, day, user, run) IN
-                 (SELECT account, day, user, run FROM capped WHERE account = ?1 AND day < ?2 LIMIT ?3)",
-        )?
-        .execute(params![account, kept_from, CHUNK])?;
+    let old: Vec<(UtcDay, String, i64)> = step
+        .conn
+        .prepare_cached("SELECT day, user, run FROM capped WHERE account = ?1 AND day < ?2 LIMIT ?3")?
+        .query_map(params![account, kept_from, CHUNK], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (day, user, run) in old {
+        step.conn
+            .prepare_cached("DELETE FROM capped WHERE account = ?1 AND day = ?2 AND user = ?3 AND run = ?4")?
+            .execute(params![account, day, user, run])?;
+    }
     step.conn
         .prepare_cached("DELETE FROM capped_days WHERE account = ?1 AND day < ?2")?
         .execute([account, kept_from])?;

@@ -4,7 +4,8 @@ use rusqlite::params;
 
 use super::{
     errors::StepResult,
-    ledger::{End, Moves, end as end_job},
+    ledger::{End, end as end_job},
+    moves::Moves,
     runs::{Run, write_notes},
     schema::{Place, State},
     writer::Step,

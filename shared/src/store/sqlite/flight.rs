@@ -6,7 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     errors::StepResult,
-    ledger::{Moves, enqueue},
+    ledger::enqueue,
+    moves::Moves,
     runs::read_id,
     schema::{Place, State},
     writer::Step,

@@ -8,7 +8,7 @@ use super::{
     SqliteStore, auditing, capping, ending,
     errors::{StepResult, translate},
     leasing,
-    ledger::Moves,
+    moves::Moves,
     noting, protecting, pruning, pulses, quotas, reopening, seeing, steward, submit, tokens,
     writer::Step,
 };

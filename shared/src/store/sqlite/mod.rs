@@ -8,6 +8,7 @@ mod again;
 mod auditing;
 mod calls;
 mod capping;
+mod due;
 mod ending;
 mod errors;
 mod examine;
@@ -17,6 +18,7 @@ mod flight;
 mod fuzz;
 mod leasing;
 mod ledger;
+mod moves;
 mod noting;
 mod open;
 mod protecting;
@@ -47,7 +49,7 @@ use tokio::sync::oneshot;
 
 use self::{
     errors::{StepResult, translate},
-    ledger::Moves,
+    moves::Moves,
     reclaim::{Whose, reclaim},
     signals::Signals,
     writer::{Step, Writer},

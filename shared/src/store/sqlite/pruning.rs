@@ -138,13 +138,21 @@ fn forget_claims(step: &Step<'_>) -> StepResult<()> {
         .collect::<Result<_, _>>()?;
     for account in accounts {
         let oldest = oldest_unfinished(step, account)?.unwrap_or(i64::MAX);
-        step.conn
+        // Looked up, then deleted one by one: in one statement it would go through all claims of the account.
+        let idle: Vec<(String, i64)> = step
+            .conn
             .prepare_cached(
-                "DELETE FROM claims WHERE (account, user, admission) IN
-                     (SELECT account, user, admission FROM claims INDEXED BY claims_pruned
-                      WHERE account = ?1 AND pruned IS NOT NULL AND admission <= ?2 LIMIT ?3)",
+                "SELECT user, admission FROM claims INDEXED BY claims_pruned
+                 WHERE account = ?1 AND pruned IS NOT NULL AND admission <= ?2 LIMIT ?3",
             )?
-            .execute(params![account, oldest, CHUNK])?;
+            .query_map(params![account, oldest, CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut delete = step
+            .conn
+            .prepare_cached("DELETE FROM claims WHERE account = ?1 AND user = ?2 AND admission = ?3")?;
+        for (user, admission) in idle {
+            delete.execute(params![account, user, admission])?;
+        }
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use rusqlite::{Row, params};
 use super::{
     errors::{StepResult, unreadable},
     flight,
-    ledger::{End, Moves, end, enqueue, record},
+    ledger::{End, end, enqueue, record},
+    moves::Moves,
     runs::Run,
     schema::{Place, State},
     writer::Step,

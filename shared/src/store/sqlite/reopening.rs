@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     errors::{StepResult, unreadable},
-    ledger::{Moves, withdraw},
+    ledger::withdraw,
+    moves::Moves,
     runs::{Run, write_notes},
     schema::Place,
     writer::Step,

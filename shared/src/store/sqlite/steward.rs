@@ -7,7 +7,8 @@ use rusqlite::{OptionalExtension, params};
 use super::{
     again,
     errors::{StepResult, unreadable},
-    ledger::{End, Moves, end},
+    ledger::{End, end},
+    moves::Moves,
     runs::{Run, next_number},
     schema::{Place, State},
     writer::Step,

@@ -30,34 +30,50 @@ local function last_attempt(outcome)
   return attempt, began, began + tonumber(took), maybe and '1' or '0'
 end
 
-local reopened, lowest = 0, run.next
+-- The tries of a job whose budget begins anew, the attempt that ended it among them; and whether one may have applied.
+local function tries_anew(old, attempt, began, ended, maybe)
+  local was, first, last, listed, rest, _ = '0', 0, 0, 0, '', nil
+  if old then
+    _, _, was, first, last, listed = tries_head(old)
+    rest = match(old, '^[^\30]*(.*)$')
+  end
+  if attempt then
+    if listed == 0 then first = began end
+    last, listed, rest = ended, listed + 1, rest .. RS .. attempt
+  end
+  if maybe == '1' then was = '1' end
+  return concat({ 0, 0, was, first, last, listed }, ',') .. rest, was == '1'
+end
+
+local reopened, lowest, users, anew, touched = 0, run.next, {}, {}, {}
 for i = 1, #seqs do
-  local record = found[i]
+  local seq, record = seqs[i], found[i]
   local request, resolution, outcome = match(record or '', '^([^\30]*)\30([^\30]*)\30(.+)$')
   local letter = outcome and sub(outcome, 1, 1)
   if letter and letter ~= 'a' and letter ~= 'y' then
-    unclaim(run, record)
+    users[#users + 1] = user_of(record)
     local attempt, began, ended, maybe = last_attempt(outcome)
-    if attempt then
-      note(run, seqs[i], tries[i], attempt, 0, 0, maybe, began, ended)
-      tries[i] = call('HGET', run.key .. ':tries', seqs[i])
+    if attempt or tries[i] then
+      local text, may_have = tries_anew(tries[i], attempt, began, ended, maybe)
+      anew[#anew + 1] = seq
+      anew[#anew + 1] = text
+      local user = may_have and user_fields(resolution)
+      if user then
+        touched[#touched + 1] = seq
+        touched[#touched + 1] = user
+      end
     end
-    if tries[i] then
-      call('HSET', run.key .. ':tries', seqs[i], '0,0' .. match(tries[i], '^%d+,%d+(.*)$'))
-    end
-    local user = user_fields(resolution)
-    if user and tries[i] then
-      local _, _, may_have = tries_head(tries[i])
-      if may_have == '1' then call('HSET', run.key .. ':touched', seqs[i], user) end
-    end
-    put(run, seqs[i], request)
+    put(run, seq, request)
     run.outcomes[letter] = (run.outcomes[letter] or 0) - 1
     reopened = reopened + 1
-    lowest = min(lowest, tonumber(seqs[i]))
+    lowest = min(lowest, tonumber(seq))
   end
 end
 -- None of them is to be tried again: a run that is over stays so.
 if reopened == 0 then return { 0, 0 } end
+if #users > 0 and run.adm then drop_claims(users, { [tostring(run.adm)] = true }) end
+if #anew > 0 then call('HSET', run.key .. ':tries', unpack(anew)) end
+if #touched > 0 then call('HSET', run.key .. ':touched', unpack(touched)) end
 if over then
   call('ZREM', base .. ':ended', run.id)
   set(run, 'phase', 's')
