@@ -139,9 +139,11 @@ fn in_zone(wall: DateTime, zone: &TimeZone, name: Option<&str>) -> Result<jiff::
     let place = name.map_or_else(|| named(zone), str::to_owned);
     let at = |offset: Offset| offset.to_timestamp(wall).map_err(|error| format!("{wall}: {error}"));
     let reading = |offset: Offset| match offset.to_timestamp(wall) {
-        Ok(instant) => {
-            format!("{wall}{offset} ({})", short(Timestamp::from_millis(instant.as_millisecond())))
-        }
+        Ok(instant) => format!(
+            "{} ({})",
+            instant.display_with_offset(offset),
+            short(Timestamp::from_millis(instant.as_millisecond()))
+        ),
         Err(_) => format!("{wall}{offset}"),
     };
     match zone.to_ambiguous_timestamp(wall).offset() {
@@ -235,6 +237,9 @@ mod tests {
         for (text, one, other) in cases {
             let problem = read(text).unwrap_err();
             assert!(problem.contains("comes twice"), "{text}: {problem}");
+            // What it says to write can be written.
+            let written = problem.split("Write ").nth(1).unwrap().split(' ').next().unwrap();
+            assert_eq!(short(read(written).unwrap().at), one, "{written}");
             assert!(problem.contains(one) && problem.contains(other), "{text}: {problem}");
         }
         // With its offset it is one moment.

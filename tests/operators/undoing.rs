@@ -157,13 +157,9 @@ fn where_no_seat_is_free_the_user_is_activated_without_and_the_outcome_says_so()
     for user in basic.iter().take(left) {
         place.sim.update_user(&user.email, UserChange { user_type: Some(2), ..UserChange::default() });
     }
-    let seats_matter = basic.len() >= left;
-    let ended = place.usher(&["undo", &run, "--yes"]);
-    let undo = place.newest_run();
-    let status = place.status(&undo);
+    assert!(basic.len() >= left, "too few users without a licence to take the seats");
+    let ended = place.usher(&["undo", &run, "--yes"]).code(1).says("no free licence");
+    let status = place.status(&place.newest_run());
+    assert_eq!(status["outcomes"], json!({"applied": 2, "no_seat": 2}), "{status}\n{}", ended.err);
     assert!(licensed[..4].iter().all(|user| place.sim.user(&user.email).unwrap().status == Status::Active));
-    if seats_matter {
-        ended.code(1).says("no free licence");
-        assert_eq!(status["outcomes"], json!({"applied": 2, "no_seat": 2}), "{status}");
-    }
 }
