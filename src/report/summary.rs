@@ -153,7 +153,7 @@ pub fn summary(status: &RunStatus, told: &Told, plan: Option<f64>) -> String {
             let shown_code = telling.map(|code| format!(" ({})", printable(code))).unwrap_or_default();
             // What ended the run is said above.
             let ending = status.notes.ending.as_ref().map(|ending| ending.message.as_str());
-            let message = message.filter(|message| Some(**message) != ending);
+            let message = message.filter(|message| Some(*message) != ending);
             let message = message.map(|message| format!(": {}", printable(message))).unwrap_or_default();
             let _ = writeln!(text, "  {:>9}  {outcome}{shown_code}{message}", count(*number));
             if let Some(advice) = advice(*outcome, *code) {
