@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use usher_shared::{
-    Outcome as Ended, OutcomeRow, RunPhase, RunStatus, audit::AuditKind, config::StoreAddress, store::CHUNK,
+    Outcome as Ended, OutcomeRow, RunPhase, RunStatus, Timestamp, audit::AuditKind, config::StoreAddress,
+    store::CHUNK,
 };
 
 use super::{
@@ -33,6 +34,7 @@ pub async fn retry(context: &Context, args: &RetryArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let status = find(&store, &args.run).await?;
     can_be_retried(&status)?;
+    has_time(&status, store.now().await?)?;
     // Before anything is reopened: a secret that can't be read should not leave a run behind.
     let provider = if args.detach { None } else { worked_here(context, &store, &address, &status)? };
     let (mut seqs, mut counts) = (Vec::new(), BTreeMap::<Ended, u64>::new());
@@ -97,6 +99,21 @@ fn can_be_retried(status: &RunStatus) -> Result<(), Failure> {
             status.state()
         ),
     ))
+}
+
+/// A run's deadline outlives its end: past it, every user would end as expired at once.
+fn has_time(status: &RunStatus, now: Timestamp) -> Result<(), Failure> {
+    match status.run.terms.deadline.filter(|deadline| *deadline <= now) {
+        None => Ok(()),
+        Some(deadline) => Err(Failure::new(
+            Exit::InvalidInput,
+            format!(
+                "the deadline of run {} was {deadline}, so nobody of it is tried again: submit those users anew; `usher report \
+                 {} --failed --format csv` lists them",
+                status.run.id, status.run.id
+            ),
+        )),
+    }
 }
 
 /// Whether a row is to be tried again.

@@ -35,7 +35,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::Protected, "owner" | "admin") => {
             Some("make the user a member first (the owner can), then run the file again")
         }
-        (Outcome::Protected, _) => Some("a rule of the account's protected users covers this user: `usher protect list` shows them"),
+        (Outcome::Protected, _) => {
+            Some("a rule of the account's protected users covers this user: `usher protect list` shows them")
+        }
         (Outcome::Drifted, _) => Some("the user has changed since the plan was made: plan again"),
         (Outcome::Superseded, _) => Some("a newer run decides about this user: see its report"),
         (Outcome::NoSeat, ACTIVATED_AS_BASIC) => {

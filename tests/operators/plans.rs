@@ -152,4 +152,5 @@ fn what_is_not_done_by_the_deadline_ends_as_expired_and_no_call_follows() {
     let applied = status["outcomes"]["applied"].as_u64().unwrap_or(0);
     assert_eq!(applied + status["outcomes"]["expired"].as_u64().unwrap(), 200);
     assert_eq!(place.sim.report().changes.len() as u64, applied);
+    place.usher(&["retry", &run, "--yes"]).code(2).says("deadline").says("submit those users anew");
 }

@@ -84,8 +84,8 @@ async fn guards_hold(store: Arc<dyn Store>) {
         .filter_map(|entry| entry.read().filter(|event| event.run.as_ref() == Some(&run)))
         .map(|event| event.what)
         .collect();
-    use AuditKind::{Admitted, Finished, Held, Resolved, Submitted};
-    assert_eq!(kinds, [Submitted, Resolved, Held, Admitted, Finished]);
+    use AuditKind::{Admitted, Finished, Held, Resolved};
+    assert_eq!(kinds, [Resolved, Held, Admitted, Finished]);
 }
 
 #[tokio::test]

@@ -58,21 +58,20 @@ pub(crate) async fn note_plan(
     .await?;
     let at = super::persist(|| store.now()).await?;
     let plan = PlanNote { hash: hasher.finish(), at, change, active_users };
-    let event = |what, plan, detail| AuditEvent {
-        what,
+    let mut detail = format!("{} of {} users would change", plan.change, run.counters.total);
+    if run.notes.plan.is_none() {
+        // Whatever way the run came into the store: who submitted it may have told nobody.
+        detail.push_str(&format!("; {}", submission(run)));
+    }
+    let resolved = AuditEvent {
+        what: AuditKind::Resolved,
         by: format!("worker:{worker}"),
         from: None,
         account: Some(run.run.account.clone()),
         run: Some(id.clone()),
-        plan,
+        plan: Some(plan.hash.clone()),
         detail: Some(detail),
     };
-    if run.phase == RunPhase::Sealed && run.notes.plan.is_none() {
-        let submitted = event(AuditKind::Submitted, None, submission(run));
-        super::persist(|| store.tell(&submitted)).await?;
-    }
-    let detail = format!("{} of {} users would change", plan.change, run.counters.total);
-    let resolved = event(AuditKind::Resolved, Some(plan.hash.clone()), detail);
     super::persist(|| store.tell(&resolved)).await?;
     let note = Note::Plan(plan.clone());
     super::persist(|| store.note(id, &note)).await?;
