@@ -2,6 +2,9 @@
 
 use usher_shared::{ACTIVATED_AS_BASIC, Ending, Outcome, PARTLY_RESTORED};
 
+/// The kind of failure of whoever a call had been made for before the run was ended.
+pub const TRIED: &str = "tried_before";
+
 /// What a person can do about an outcome that is not as wished; `None` where there is nothing to do.
 ///
 /// Zoom's codes: its API reference of "Update user status"; the rest are usher's own words.
@@ -46,6 +49,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::NoSeat, _) => Some("free a licence, then run the file again"),
         (Outcome::Exhausted, _) => Some("the vendor kept failing: run the file again later"),
         (Outcome::Expired, _) => Some("the deadline came first: submit again with a later one"),
+        (Outcome::Cancelled | Outcome::Expired | Outcome::Superseded, TRIED) => {
+            Some("`usher verify` with the run's id says whether the user is as before")
+        }
         (Outcome::Cancelled, Ending::OVER_CAP) => {
             Some("not touched: split the file, or have the cap raised, then retry the run")
         }

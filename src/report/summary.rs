@@ -6,7 +6,7 @@ use usher_shared::{Outcome, OutcomeRow, RunStatus, store::SharedStore, store::St
 
 use super::{
     Filter, Rows,
-    advice::advice,
+    advice::{TRIED, advice},
     numbers::{count, duration, of, per_second, times},
     rhythm::{Cause, Rhythm, Stand},
     table::printable,
@@ -91,6 +91,11 @@ impl Told {
     }
 }
 
+/// Whether a job was ended from outside after a call for it had been made that did not end it.
+fn may_have_been_changed(row: &OutcomeRow) -> bool {
+    row.attempts > 0 && matches!(row.outcome, Outcome::Cancelled | Outcome::Expired | Outcome::Superseded)
+}
+
 impl Failures {
     fn add(&mut self, row: &OutcomeRow) {
         // A message that names the user would make every failure its own kind.
@@ -102,8 +107,14 @@ impl Failures {
                 *text = text.replace(name, "…");
             }
         }
+        let mut code = row.code.clone();
+        if may_have_been_changed(row) {
+            code.get_or_insert_with(|| TRIED.to_owned());
+            let what = message.as_deref().unwrap_or("the run ended before this user was done");
+            message = Some(format!("{what}; a call had been made, which may have changed the user"));
+        }
         let example = row.user.to_string();
-        let kind = self.0.entry((row.outcome, row.code.clone(), message)).or_insert((0, example));
+        let kind = self.0.entry((row.outcome, code, message)).or_insert((0, example));
         kind.0 += 1;
     }
 }
@@ -187,7 +198,7 @@ pub(super) fn words(outcome: Outcome) -> &'static str {
         Outcome::NoSeat => "no free licence",
         Outcome::Exhausted => "given up after repeated failures",
         Outcome::Expired => "past the deadline",
-        Outcome::Cancelled => "cancelled, not touched",
+        Outcome::Cancelled => "cancelled before they were done",
         Outcome::Poisoned => "given up: workers died on them",
     }
 }
@@ -279,6 +290,49 @@ mod tests {
             fresh_at: None,
             hold: None,
         }
+    }
+
+    #[test]
+    fn who_may_have_been_changed_before_the_run_was_ended_is_told_apart() {
+        let row = |attempts, outcome| OutcomeRow {
+            seq: 0,
+            line: 1,
+            user: "ann@corp.example".parse().unwrap(),
+            resolved: None,
+            action: usher_shared::Action::Deactivate,
+            reason: None,
+            outcome,
+            code: None,
+            message: Some("the run was cancelled before this user was done".into()),
+            attempts,
+            first_attempt_at: None,
+            last_attempt_at: None,
+            worker: None,
+        };
+        let mut told = Told::default();
+        for (attempts, outcome) in [
+            (0, Outcome::Cancelled),
+            (0, Outcome::Cancelled),
+            (1, Outcome::Cancelled),
+            (1, Outcome::Rejected),
+        ] {
+            told.failures.add(&row(attempts, outcome));
+        }
+        let kinds: Vec<_> = told.kinds().iter().map(|kind| (kind.outcome, kind.code, kind.number)).collect();
+        assert_eq!(
+            kinds,
+            [
+                (Outcome::Cancelled, None, 2),
+                (Outcome::Rejected, None, 1),
+                (Outcome::Cancelled, Some(TRIED), 1)
+            ]
+        );
+        assert!(
+            told.kinds()[2]
+                .message
+                .unwrap()
+                .ends_with("a call had been made, which may have changed the user")
+        );
     }
 
     #[test]

@@ -118,7 +118,11 @@ impl Account {
             feed: Notify::new(),
             deadlines: Deadlines::default(),
             agreed: agreement::policy(&parts.name, &parts.provider.rates(), &parts.protected, &parts.rules),
-            policy: Mutex::new(Arc::new(Policy { protected: parts.protected, ..Policy::default() })),
+            policy: Mutex::new(Arc::new(Policy {
+                protected: parts.protected,
+                capped: !parts.rules.caps.is_empty(),
+                ..Policy::default()
+            })),
             rules: parts.rules,
             active_users: Mutex::default(),
             recorded: Mutex::default(),

@@ -18,22 +18,38 @@ const DRIFTED: &str = "drifted";
 pub(super) struct Again {
     /// Jobs with an attempt that may have applied, by place, with what was wanted. Few.
     may_have_applied: HashMap<u64, Action>,
-    /// What the plan said of the other jobs' users, where what is done is bound to it.
-    planned: Option<HashMap<u64, UserState>>,
+    bound: Bound,
+    /// What the plan said of the other jobs' users, as far as what is done is bound to it.
+    planned: HashMap<u64, UserState>,
+}
+
+/// Whose change is bound to what was seen of the user before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Nobody's: what is true now counts.
+    #[default]
+    Nobody,
+    /// Theirs who were as wished when the run was admitted: no cap has counted them.
+    Uncounted,
+    /// Everybody's: the run was planned or approved.
+    Everybody,
 }
 
 impl Again {
-    /// A run that is resolved again. One that was planned or approved is bound to what was seen then.
-    pub(super) fn new(bound: bool) -> Self {
-        Self { planned: bound.then(HashMap::new), ..Self::default() }
+    /// A run that is resolved again.
+    pub(super) fn new(bound: Bound) -> Self {
+        Self { bound, ..Self::default() }
     }
 
     /// Takes note of a job.
     pub(super) fn note(&mut self, job: &Remaining) {
         if job.may_have_applied {
             self.may_have_applied.insert(job.seq, job.action);
-        } else if let Some(planned) = &mut self.planned {
-            planned.insert(job.seq, job.user.before.clone());
+            return;
+        }
+        let uncounted = job.user.before.status == job.action.desired();
+        if self.bound == Bound::Everybody || (self.bound == Bound::Uncounted && uncounted) {
+            self.planned.insert(job.seq, job.user.before.clone());
         }
     }
 
@@ -41,7 +57,7 @@ impl Again {
     pub(super) fn weigh(&self, found: &mut [(u64, Resolution)]) {
         self.tell_own_changes(found);
         for (seq, resolution) in found {
-            let Some(planned) = self.planned.as_ref().and_then(|planned| planned.get(seq)) else { continue };
+            let Some(planned) = self.planned.get(seq) else { continue };
             if let Some(drifted) = drifted(planned, resolution) {
                 *resolution = drifted;
             }
@@ -165,7 +181,7 @@ mod tests {
                 (5, protected(user(Status::Active))),
             ]
         };
-        let mut again = Again::new(true);
+        let mut again = Again::new(Bound::Everybody);
         (0..6).for_each(|seq| again.note(&job(seq, seq == 2)));
         let mut weighed = found();
         again.weigh(&mut weighed);
@@ -183,11 +199,32 @@ mod tests {
         assert_eq!(said[3], drifted("status was active, and the account has no such user any more"));
         assert_eq!(said[4], drifted("role was none and is 1; the user is admin"));
         assert_eq!(said[5].0, Some(Outcome::Protected));
-        let mut free = Again::new(false);
+        let mut free = Again::new(Bound::Nobody);
         (0..6).for_each(|seq| free.note(&job(seq, false)));
         let mut unweighed = found();
         free.weigh(&mut unweighed);
         assert_eq!(unweighed, found(), "a run that nobody planned goes by what is true now");
+    }
+
+    #[test]
+    fn under_a_cap_nobody_is_changed_who_was_as_wished_when_the_run_was_counted() {
+        let job = |seq, before| Remaining {
+            seq,
+            line: seq + 1,
+            action: Action::Deactivate,
+            user: user(before),
+            may_have_applied: false,
+        };
+        let mut again = Again::new(Bound::Uncounted);
+        again.note(&job(0, Status::Active));
+        again.note(&job(1, Status::Inactive));
+        again.note(&job(2, Status::Inactive));
+        let change = |status| Resolution::Change(user(status));
+        let mut found =
+            vec![(0, change(Status::Active)), (1, change(Status::Active)), (2, change(Status::Inactive))];
+        again.weigh(&mut found);
+        assert_eq!((&found[0].1, &found[2].1), (&change(Status::Active), &change(Status::Inactive)));
+        assert!(matches!(&found[1].1, Resolution::Settled { outcome: Outcome::Drifted, .. }), "{found:?}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use usher_shared::{
 
 use super::{
     Asked, Asker, CallGate, Gathered, Matcher, Patience, Policy, Way,
-    again::{Again, told},
+    again::{Again, Bound, told},
     planning::{count_active, is_bound, is_planned_anew, note_plan},
     search::Search,
 };
@@ -147,7 +147,13 @@ impl Resolver<'_> {
             (self.gather(status).await?, None)
         } else {
             let mut gathered = Gathered::with_capacity(status.counters.pending + status.counters.queued);
-            let again = Again::new(is_bound(status));
+            let bound = match status.phase {
+                _ if is_bound(status) => Bound::Everybody,
+                // Admission counts once; before it, everybody is planned and counted anew.
+                RunPhase::Admitted if self.policy.capped => Bound::Uncounted,
+                _ => Bound::Nobody,
+            };
+            let again = Again::new(bound);
             let again = self.gather_remaining(&status.run.id, &mut gathered, again).await?;
             (gathered.complete(), Some(again))
         };

@@ -13,6 +13,8 @@ pub struct Policy {
     pub protected: Vec<ProtectedPattern>,
     /// Those whom the list in the store protects.
     pub listed: Protections,
+    /// Whether caps count whom a run changes: nobody is changed then who was not counted.
+    pub capped: bool,
 }
 
 /// What becomes of a request that found this user. Protection comes first: it is what a person must hear about.
@@ -122,8 +124,11 @@ mod tests {
             "protected by ceo@corp.example on the account's list, added by cli:ann@host at 1970-01-01T00:00:00.000Z: the \
              owner's wish"
         );
-        let policy =
-            Policy { protected: protected.into(), listed: Protections { version: 1, list: vec![entry] } };
+        let policy = Policy {
+            protected: protected.into(),
+            listed: Protections { version: 1, list: vec![entry] },
+            capped: false,
+        };
         let (active, inactive, pending) = (Status::Active, Status::Inactive, Status::Pending);
         let cases = [
             ("id1", "ann@corp.example", active, "2", "change"),
