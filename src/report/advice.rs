@@ -12,6 +12,9 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
     let code = code.unwrap_or("");
     match (outcome, code) {
         (Outcome::Applied | Outcome::AlreadyApplied, _) => None,
+        (Outcome::Cancelled | Outcome::Expired | Outcome::Superseded, TRIED) => {
+            Some("`usher verify` with the run's id says whether the user is as before")
+        }
         (Outcome::Rejected, "pending") => {
             Some("revoke the invitation in the vendor's user management, or wait until it is accepted")
         }
@@ -49,9 +52,6 @@ pub fn advice(outcome: Outcome, code: Option<&str>) -> Option<&'static str> {
         (Outcome::NoSeat, _) => Some("free a licence, then run the file again"),
         (Outcome::Exhausted, _) => Some("the vendor kept failing: run the file again later"),
         (Outcome::Expired, _) => Some("the deadline came first: submit again with a later one"),
-        (Outcome::Cancelled | Outcome::Expired | Outcome::Superseded, TRIED) => {
-            Some("`usher verify` with the run's id says whether the user is as before")
-        }
         (Outcome::Cancelled, Ending::OVER_CAP) => {
             Some("not touched: split the file, or have the cap raised, then retry the run")
         }
