@@ -33,7 +33,7 @@ pub fn duration(time: Duration) -> String {
         10..120 => format!("{seconds} s"),
         120..7200 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         7200..172_800 => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
-        _ if seconds / 3600 % 24 == 0 => format!("{} days", seconds / 86_400),
+        _ if (seconds / 3600).is_multiple_of(24) => format!("{} days", seconds / 86_400),
         _ => format!("{} days {} h", seconds / 86_400, seconds / 3600 % 24),
     }
 }
