@@ -16,9 +16,20 @@ const DISMISS: [&str; 4] = ["--action", "deactivate", "--priority", "urgent"];
 
 /// A directory in which these users are inactive: dismissed once, and to be activated by mistake.
 fn scenario(name: &'static str, kind: Kind, dismissed: u32, others: u32) -> (Scenario, Vec<SimUser>) {
+    paced(name, kind, dismissed, others, "")
+}
+
+/// The same with a line about the account.
+fn paced(
+    name: &'static str,
+    kind: Kind,
+    dismissed: u32,
+    others: u32,
+    line: &str,
+) -> (Scenario, Vec<SimUser>) {
     let mut settings = vendor(others);
     settings.directory.already_inactive = dismissed;
-    let account_lines = "[worker]\ncall_timeout_seconds = 2\nlease_seconds = 3.5".to_owned();
+    let account_lines = format!("{line}\n[worker]\ncall_timeout_seconds = 2\nlease_seconds = 3.5");
     let scenario = Scenario::new(name, Layout { account_lines, ..Layout::new(kind, settings) });
     let inactive: Vec<SimUser> =
         scenario.place.sim.users().into_iter().filter(|user| user.status == Status::Inactive).collect();
@@ -202,9 +213,10 @@ fn a_dismissal_that_is_cancelled_before_it_acts_leaves_the_older_run_in_force() 
 #[test]
 fn the_one_window_is_an_older_call_still_on_its_way_and_the_ledger_shows_it() {
     let name = "the_one_window_is_an_older_call_still_on_its_way_and_the_ledger_shows_it";
-    let (scenario, users) = scenario(name, Kind::Redis, 1, 20);
+    // Half a second between two calls: time to have the second one delayed once the first is seen.
+    let (scenario, users) = paced(name, Kind::Redis, 1, 20, "light = 2");
     let mut fleet = scenario.fleet(1);
-    // Longer on the way than a call may take, and than a lease lasts.
+    // Longer on the way than a call may take, and than a lease lasts, and than the newer run takes.
     let delay = |ms: &str| {
         let ms = ms.parse().unwrap();
         scenario.place.sim.change_settings(|settings| settings.faults.delay_ms = ms).unwrap();
@@ -212,15 +224,19 @@ fn the_one_window_is_an_older_call_still_on_its_way_and_the_ledger_shows_it() {
     let user = users[0].clone();
     let older = scenario.submit(&users, &ACTIVATE);
     wait_until("the look-up", || scenario.place.sim.report().calls.contains_key("GET /users/{userId}"));
-    delay("7000");
+    delay("9000");
     let store = scenario.place.store();
     wait_until("the older call to be given up", || {
         let tried = scenario.place.block_on(store.attempts(&older, 0)).unwrap_or_default();
         tried.iter().any(|attempt| attempt.calls == 1)
     });
+    // Its next try would be through before the newer run is there.
+    scenario.place.usher(&["pause", older.as_str()]).succeeded();
     delay("0");
     let newer = scenario.submit(&users, &DISMISS);
-    wait_until_over(&scenario, &[&newer, &older]);
+    wait_until_over(&scenario, &[&newer]);
+    scenario.place.usher(&["resume", older.as_str(), "--detach"]).succeeded();
+    wait_until_over(&scenario, &[&older]);
     fleet.assert_all_alive();
     let row = rows(&scenario, &older).remove(0);
     assert_eq!((row.outcome, row.code.as_deref()), (Outcome::Superseded, Some(newer.as_str())), "{row:?}");
