@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usher_shared::{Outcome, RunId};
+use usher_shared::{Outcome, RunId, Timestamp};
 
 use crate::{
     chronicle::{What, now},
@@ -124,6 +124,9 @@ fn a_worker_cut_off_past_its_lease_is_taken_for_dead_and_works_on_when_it_is_bac
     let name = "a_worker_cut_off_past_its_lease_is_taken_for_dead_and_works_on_when_it_is_back";
     let mut network = Network::laid_out(name, short_leases(vendor(1000)));
     network.watch.wait_for_finished(100);
+    wait_until("that worker to work, too", || {
+        network.scenario.has_worked_since(&network.run, "w1", Timestamp::from_millis(0))
+    });
     network.strike(&[0], Line::Silent(Direction::Both), SHORT_LEASE_MS + 1500..SHORT_LEASE_MS + 2500);
     network.wait_until_back(0);
     let ended = network.end();

@@ -2,13 +2,13 @@
 
 use std::{ops::Range, time::Duration};
 
-use usher_shared::Outcome;
+use usher_shared::{Outcome, Timestamp};
 use usher_simulator::{faults::MsRange, zoom::Settings};
 
 use crate::{
     chronicle::now,
     scenario::{SHORT_LEASE_MS, Scenario, short_leases, vendor},
-    support::{Kind, Layout},
+    support::{Kind, Layout, wait_until},
     watch::Watch,
 };
 
@@ -82,12 +82,15 @@ fn random_kills_on_the_embedded_store_lose_nobody_and_its_next_holder_goes_on_at
 fn a_worker_that_stood_still_past_its_lease_writes_nothing_and_starts_no_call_under_it() {
     let mut scenario = Scenario::new(
         "a_worker_that_stood_still_past_its_lease_writes_nothing_and_starts_no_call_under_it",
-        short_leases(vendor(900)),
+        short_leases(vendor(1200)),
     );
     let mut fleet = scenario.fleet(2);
     let run = scenario.deactivate(&scenario.place.ordinary());
     let watch = Watch::start(&scenario.place, &run);
     watch.wait_for_finished(60);
+    wait_until("that worker to work, too", || {
+        scenario.has_worked_since(&run, "w1", Timestamp::from_millis(0))
+    });
     // Calls that take long, so that the worker is sure to hold some when it is stopped.
     let slow = |settings: &mut Settings| settings.faults.latency_ms = MsRange::new(300, 400);
     scenario.place.sim.change_settings(slow).unwrap();
@@ -100,7 +103,7 @@ fn a_worker_that_stood_still_past_its_lease_writes_nothing_and_starts_no_call_un
     fleet.go_on(0);
     let went_on = now();
     let ended = scenario.to_its_end(&run, fleet, watch);
-    assert_eq!(ended.findings.of(Outcome::Applied), 900);
+    assert_eq!(ended.findings.of(Outcome::Applied), 1200);
     // By the audit each of their calls was seen before the lapse: one that began after it would be nobody's.
     assert!(ended.findings.lost > 0, "the worker held nothing when it was stopped: nothing is proven");
     let back = scenario.has_worked_since(&run, "w1", went_on);
