@@ -42,11 +42,17 @@ async fn a_run_is_worked_to_its_end_and_every_job_has_one_outcome() {
     assert!(!vendor.seen.lock().unwrap().met_on_one_user);
 }
 
-#[tokio::test]
-async fn after_a_crash_the_next_engine_takes_the_seat_and_goes_on() {
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn after_a_crash_the_next_engine_takes_the_seat_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let vendor = Vendor::new(400.0, |_, _| Step::Done);
-    let run = {
+    // A runtime of its own, gone with all that it still had to do: as a process is.
+    let crashed = runtime();
+    let run = crashed.block_on(async {
         let store = open(&dir);
         let run = submit(&*store, 1, "zoom-main", users(400)).await;
         let engine = Engine::start(real(store.clone(), &vendor)).await.unwrap();
@@ -55,29 +61,26 @@ async fn after_a_crash_the_next_engine_takes_the_seat_and_goes_on() {
         vendor.until_begun(150).await;
         engine.abort().await;
         run
-    };
-    let store = open(&dir);
-    let before = store.run(&run).await.unwrap().unwrap();
-    assert!(before.counters.add_up() && before.counters.leased > 0, "{:?}", before.counters);
-    let status = work_out(real(store.clone(), &vendor), &run).await;
-    assert_eq!(status.counters.of(Outcome::Applied), 400, "{:?}", status.counters);
-    // A finish that was under way when its worker broke off may still have been written after this look.
-    assert!(
-        (1..=before.counters.leased).contains(&status.effort.lost),
-        "{:?} {:?}",
-        before.counters,
-        status.effort
-    );
-    // Every lost attempt stands in the ledger, once, and nothing else does beside the one that ended the job.
-    let mut lost = 0;
-    for seq in 0..400 {
-        let attempts = store.attempts(&run, seq).await.unwrap();
-        let (last, before) = attempts.split_last().unwrap();
-        assert_eq!(last.verdict, Verdict::Applied, "{seq}: {attempts:?}");
-        assert!(before.iter().all(|attempt| attempt.verdict == Verdict::Lost), "{seq}: {attempts:?}");
-        lost += before.len() as u64;
-    }
-    assert_eq!(status.effort.lost, lost);
+    });
+    drop(crashed);
+    runtime().block_on(async {
+        let store = open(&dir);
+        let before = store.run(&run).await.unwrap().unwrap();
+        assert!(before.counters.add_up() && before.counters.leased > 0, "{:?}", before.counters);
+        let status = work_out(real(store.clone(), &vendor), &run).await;
+        assert_eq!(status.counters.of(Outcome::Applied), 400, "{:?}", status.counters);
+        assert_eq!(status.effort.lost, before.counters.leased, "{:?}", status.effort);
+        // Every lost attempt stands in the ledger, once, and nothing else does beside the one that ended the job.
+        let mut lost = 0;
+        for seq in 0..400 {
+            let attempts = store.attempts(&run, seq).await.unwrap();
+            let (last, before) = attempts.split_last().unwrap();
+            assert_eq!(last.verdict, Verdict::Applied, "{seq}: {attempts:?}");
+            assert!(before.iter().all(|attempt| attempt.verdict == Verdict::Lost), "{seq}: {attempts:?}");
+            lost += before.len() as u64;
+        }
+        assert_eq!(status.effort.lost, lost);
+    });
 }
 
 #[tokio::test]
