@@ -13,6 +13,10 @@
 //! upload could lose its first pages, and a large key that expires holds the server up.
 //!
 //! [`rights`] has what an ACL user needs.
+//!
+//! [`Store::finish`]: crate::store::Store::finish
+//! [`Store::lease`]: crate::store::Store::lease
+//! [`Store::expire_open_runs`]: crate::store::Store::expire_open_runs
 
 mod address;
 mod as_store;
