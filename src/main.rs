@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let bars = progress::bars();
     let default_log = match cli.command {
-        Command::Worker(_) | Command::Simulate(_) => "info",
+        Command::Worker(_) | Command::Serve(_) | Command::Simulate(_) => "info",
         _ => "warn",
     };
     logging::start(&cli.global, default_log, &bars)?;
@@ -79,6 +79,7 @@ async fn dispatch(cli: Cli) -> Outcome {
                 Command::Approve(args) => commands::approve::approve(&context, &args).await,
                 Command::Undo(args) => commands::undo::undo(&context, &args).await,
                 Command::Worker(args) => commands::worker::worker(&context, &args).await,
+                Command::Serve(args) => commands::serve::serve(&context, &args).await,
                 Command::Status(args) => commands::status::status(&context, &args).await,
                 Command::Runs(args) => commands::runs::runs(&context, &args).await,
                 Command::Report(args) => commands::report::report(&context, &args).await,

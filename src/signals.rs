@@ -28,6 +28,11 @@ impl Stop {
         Ok(Self(stop))
     }
 
+    /// Becomes true once a stop is asked for.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+
     /// Whether a stop was asked for.
     pub fn is_asked(&self) -> bool {
         *self.0.borrow()

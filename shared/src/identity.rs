@@ -97,6 +97,12 @@ impl FromStr for PersonalToken {
 pub struct TokenKey([u8; 32]);
 
 impl TokenKey {
+    /// Its bytes, to be compared in constant time.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether the holder of the token signed this text.
     #[must_use]
     pub fn verifies(&self, text: &str, signature: &str) -> bool {

@@ -268,7 +268,7 @@ async fn a_run_is_forgotten_in_chunks_and_gone_for_everybody_from_the_first_on()
     let before = ground.clock.now();
     assert_eq!(ground.store.prune(before).await.unwrap(), Some((run.clone(), false)));
     assert_eq!(ground.store.run(&run).await.unwrap(), None);
-    assert!(ground.store.runs(10).await.unwrap().is_empty());
+    assert!(ground.store.runs(None, 10).await.unwrap().is_empty());
     assert!(matches!(ground.store.reopen(&run, &[0]).await, Err(StoreError::NoSuchRun(_))));
     assert_eq!(ground.store.prune(before).await.unwrap(), Some((run.clone(), false)));
     assert_eq!(ground.store.prune(before).await.unwrap(), Some((run.clone(), true)));

@@ -48,7 +48,7 @@ async fn a_run_goes_all_the_way_and_its_ledger_reads_back() {
     assert_eq!(rows[7].resolved.as_ref().unwrap(), &user(7));
     assert_eq!(store.attempts(&run, 7).await.unwrap().len(), 1);
     assert!(store.unfinished(&account("all-the-way")).await.unwrap().is_empty());
-    assert_eq!(store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(store.runs(None, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -339,7 +339,7 @@ async fn the_same_content_is_the_same_run_until_it_is_over() {
     store.cancel(&run, 500).await.unwrap();
     let (_, after) = sealed(&store, "twice", 2, "key", "digest").await.unwrap();
     assert_eq!(after, Sealed::New { previous: Some(run) });
-    assert_eq!(store.runs(10).await.unwrap().len(), 2);
+    assert_eq!(store.runs(None, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn a_damaged_store_says_that_it_is_damaged() {
     bytes[8_192..length].fill(0xA5);
     fs::write(&path, bytes).unwrap();
     let error = match open(&path) {
-        Ok(store) => store.runs(10).await.unwrap_err(),
+        Ok(store) => store.runs(None, 10).await.unwrap_err(),
         Err(error) => error,
     };
     assert!(matches!(error, StoreError::Corrupt(..)), "{error:?}");
@@ -222,7 +222,7 @@ async fn two_handles_that_open_a_new_store_at_once_share_it() {
         submit(store, &run_id(n), 2).await;
     }
     for store in &stores {
-        assert_eq!(store.runs(10).await.unwrap().len(), 4);
+        assert_eq!(store.runs(None, 10).await.unwrap().len(), 4);
     }
 }
 

@@ -239,7 +239,7 @@ async fn runs_that_ended_under_any_format_are_found_to_be_forgotten() {
             operated::check_and_go_on(&store).await;
         }
         story::work_to_the_end(&store, &clock).await;
-        let ended = store.runs(100).await.unwrap().len();
+        let ended = store.runs(None, 100).await.unwrap().len();
         clock.advance(Duration::from_secs(1));
         let mut gone = Vec::new();
         while let Some((run, whole)) = store.prune(clock.now()).await.unwrap() {
@@ -409,7 +409,7 @@ async fn a_worker_of_the_first_format_that_is_still_running_spoils_nothing() {
     assert!(status.counters.finished > 4, "{status:?}");
     drop(older);
     story::work_to_the_end(&store, &clock).await;
-    for status in store.runs(100).await.unwrap() {
+    for status in store.runs(None, 100).await.unwrap() {
         let (counters, run) = (&status.counters, &status.run.id);
         assert!(
             status.phase.is_over() && counters.add_up() && counters.finished == counters.total,

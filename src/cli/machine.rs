@@ -1,6 +1,6 @@
 //! What is not about one run: `worker`, `accounts`, `doctor`, `demo`, `simulate`.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use usher_shared::AccountName;
@@ -14,6 +14,17 @@ pub struct WorkerArgs {
     /// How this process is named in outcomes [default: the host's name and the process id]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// `usher serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen, over the configured address [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Work the queue in this process, too, as `usher worker` does
+    #[arg(long)]
+    pub work: bool,
 }
 
 /// `usher accounts`

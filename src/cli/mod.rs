@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use usher_shared::config::StoreAddress;
 
 pub use guarding::{ApproveArgs, AuditCommand, ProtectCommand, TokenCommand};
-pub use machine::{AccountsCommand, DemoArgs, DoctorArgs, SimulateCommand, WorkerArgs};
+pub use machine::{AccountsCommand, DemoArgs, DoctorArgs, ServeArgs, SimulateCommand, WorkerArgs};
 pub use seeing::{ReportArgs, ReportFormat, RunsArgs, StatusArgs};
 pub use steering::{CancelArgs, PriorityArgs, PruneArgs, ResumeArgs, RetryArgs, RunArg};
 pub use submitting::{
@@ -86,6 +86,8 @@ pub enum Command {
     Undo(UndoArgs),
     /// Work the queue until told to stop
     Worker(WorkerArgs),
+    /// Serve the HTTP API, by which other services submit, follow and steer runs
+    Serve(ServeArgs),
     /// Show how far a run has come, or all that is unfinished
     Status(StatusArgs),
     /// List runs, newest first

@@ -14,6 +14,7 @@ pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod runs;
+pub mod serve;
 pub mod simulate;
 pub mod status;
 pub mod steer;

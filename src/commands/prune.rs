@@ -18,7 +18,7 @@ pub async fn prune(context: &Context, args: &PruneArgs) -> Outcome {
     let (store, _) = context.open_store().await?;
     let age = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
     let before = Timestamp::from_millis(now(&store).await.as_millis().saturating_sub(age));
-    let mut old = store.runs(10_000).await?;
+    let mut old = store.runs(None, 10_000).await?;
     old.retain(|status| status.phase.is_over() && status.finished_at.is_some_and(|ended| ended < before));
     let since = roughly(args.older_than);
     if old.is_empty() {

@@ -43,7 +43,7 @@ pub async fn carry_out(context: &Context, order: &Order) -> Result<Ended, Failur
 
 /// Names the other unfinished runs: they are not touched, and should not be forgotten.
 async fn name_others(context: &Context, store: &SharedStore, own: &RunId) -> Result<(), Failure> {
-    for status in store.runs(1000).await? {
+    for status in store.runs(None, 1000).await? {
         if !status.phase.is_over() && status.run.id != *own {
             console::hint(
                 context.global.quiet,

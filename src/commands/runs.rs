@@ -17,7 +17,7 @@ use crate::{
 /// Lists runs, newest first.
 pub async fn runs(context: &Context, args: &RunsArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
-    let runs = store.runs(args.limit as usize).await?;
+    let runs = store.runs(None, args.limit as usize).await?;
     if args.json {
         let views: Vec<StatusView<'_>> = runs.iter().map(StatusView::from).collect();
         let text = serde_json::to_string_pretty(&views).map_err(std::io::Error::from)?;

@@ -141,7 +141,7 @@ async fn pause_or_stop(context: &Context) -> bool {
 
 /// All runs that are not over, the newest first.
 pub async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> {
-    let mut runs = store.runs(10_000).await?;
+    let mut runs = store.runs(None, 10_000).await?;
     runs.retain(|status| !status.phase.is_over());
     Ok(runs)
 }

@@ -114,7 +114,7 @@ async fn select(store: &SharedStore, undone: &RunStatus) -> Result<Selected, Fai
 /// Whom newer runs of the account have changed since.
 async fn decided_since(store: &SharedStore, undone: &RunStatus) -> Result<Decided, Failure> {
     let account = &undone.run.account;
-    let mut newer: Vec<RunStatus> = store.runs(10_000).await?;
+    let mut newer: Vec<RunStatus> = store.runs(None, 10_000).await?;
     newer.retain(|status| status.run.account == *account && status.admission > undone.admission);
     newer.sort_by_key(|status| status.admission);
     let mut decided = Decided::default();

@@ -73,7 +73,7 @@ async fn examine(section: &mut Section, address: &StoreAddress, store: &SharedSt
     let mut times = Vec::with_capacity(ASKS);
     for _ in 0..ASKS {
         let began = Instant::now();
-        if let Err(error) = store.runs(1).await {
+        if let Err(error) = store.runs(None, 1).await {
             let Failure { exit, error } = error.into();
             section.add_with(closed(&error.to_string(), &cure(address, exit)), exit);
             break;

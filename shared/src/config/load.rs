@@ -11,7 +11,7 @@ use toml::Table;
 
 use super::{
     AccountConfig, AuditConfig, RedisAddress, RedisTls, RetentionConfig, SecretError, SecretSource,
-    StoreAddress, TokenConfig, WorkerConfig,
+    ServeConfig, StoreAddress, TokenConfig, WebhookConfig, WorkerConfig,
 };
 use crate::AccountName;
 
@@ -37,7 +37,11 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// How work is carried out.
     pub worker: WorkerConfig,
-    /// Who may approve (and later use the HTTP API), by name.
+    /// The HTTP API.
+    pub serve: ServeConfig,
+    /// Who is told what an operator must hear of, by name.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
+    /// Who may approve and use the HTTP API, by name.
     pub tokens: BTreeMap<String, TokenConfig>,
     /// How the audit is sealed.
     pub audit: AuditConfig,

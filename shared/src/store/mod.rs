@@ -24,6 +24,7 @@ mod finding;
 mod lease;
 #[cfg(feature = "conformance")]
 pub mod memory;
+mod outbox;
 pub mod redis;
 pub mod sqlite;
 mod token;
@@ -42,6 +43,7 @@ use crate::{
 pub use error::StoreError;
 pub use finding::{Durability, Finding, Standing};
 pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Steward};
+pub use outbox::{Delivery, DeliveryState, MESSAGE_REMEMBERED, Message, Outbox, Posted, Tried};
 pub use token::{Refresh, RefreshClaim, ShelvedToken};
 
 /// How long what a run's users were resolved to is relied on while nothing of the run is leased. A run that stood still
@@ -118,6 +120,18 @@ pub enum Sealed {
     Existing(RunId),
 }
 
+/// What became of claiming an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyClaim {
+    /// It is the claimant's for now. `stands_for`: the run that was sealed under it before, whatever has become of it.
+    Granted {
+        /// The run.
+        stands_for: Option<RunId>,
+    },
+    /// Another submission under this key is on its way.
+    Busy,
+}
+
 /// Leave to work the account's jobs from this process. The embedded store grants one at a time; drop it to give it back.
 pub struct Seat(#[allow(dead_code, reason = "held for its Drop")] pub Option<Box<dyn Send + Sync>>);
 
@@ -129,7 +143,7 @@ impl fmt::Debug for Seat {
 
 /// Queue and ledger in one. Every method is safe to call again after an error that [`StoreError::is_retryable`].
 #[async_trait]
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub trait Store: Outbox + fmt::Debug + Send + Sync + 'static {
     // -- putting work in -------------------------------------------------------------------------------------------
 
     /// Opens a run. [`StoreError::IdTaken`] where the id is in use: choose another.
@@ -143,6 +157,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// same seal (total, actions, key and digest), one that was discarded for another run names that run again. A total of 0
     /// or a wrong one is refused before the key is looked at. [`StoreError::Conflict`] where the key stands for other content.
     async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError>;
+
+    /// Takes an idempotency key upon oneself while a submission under it is on its way, for `ttl`, so that a second one hears
+    /// of it at once and not only at its seal. `claimant` names the submission; taking one's own again renews it. A claim
+    /// keeps nobody from sealing: it is a courtesy, and what binds a key is [`Store::seal`].
+    async fn claim_key(
+        &self,
+        account: &AccountName,
+        key: &str,
+        claimant: &str,
+        ttl: Duration,
+    ) -> Result<KeyClaim, StoreError>;
+
+    /// Gives a claim up, where it is still this claimant's.
+    async fn release_key(&self, account: &AccountName, key: &str, claimant: &str) -> Result<(), StoreError>;
 
     /// Forgets a run that is still open.
     async fn discard(&self, run: &RunId) -> Result<(), StoreError>;
@@ -380,12 +408,26 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// One run; `None` where the store has no such run. Open runs are not seen.
     async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError>;
 
-    /// The newest runs of all accounts by when they were opened, newest first, at most `limit`. Open runs are not seen.
-    async fn runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError>;
+    /// Every account that ever had a run, by name.
+    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError>;
+
+    /// The newest runs of all accounts by when they were opened, newest first, at most `limit`: of all, or of those that come
+    /// after `before` in that order (nothing where there is no such run). Open runs are not seen. A page that is shorter than
+    /// `limit` is the last.
+    async fn runs(&self, before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError>;
 
     /// An account's runs that are not over, in the order in which they are worked; those not yet admitted last, by priority
     /// and then by when they were sealed.
     async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError>;
+
+    /// An account's runs that ended at that moment or later, in the order in which they ended, at most `limit`. A run that is
+    /// opened again has not ended until it ends again.
+    async fn ended(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RunStatus>, StoreError>;
 
     /// Outcomes of finished jobs in file order, from place `from_seq` on, at most `limit` (at most 5,000 a call). A page
     /// that is shorter than `limit` is the last.
@@ -405,6 +447,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The audit's entries from that number on, in order, at most `limit`.
     async fn audit(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The number of the last entry, sealed or not; 0 where there is none.
+    async fn audit_last(&self) -> Result<u64, StoreError>;
 
     /// The last sealed entry.
     async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError>;

@@ -107,7 +107,7 @@ impl<W: World> Player<'_, W> {
 
     /// One of the runs of which that is true; any run where there is none.
     async fn one(&self, number: u8, fits: impl Fn(&RunStatus) -> bool) -> Option<RunId> {
-        let all = self.model.handles[0].runs(1_000).await.unwrap();
+        let all = self.model.handles[0].runs(None, 1_000).await.unwrap();
         let fitting: Vec<RunId> =
             all.into_iter().filter(|status| fits(status)).map(|status| status.run.id).collect();
         if fitting.is_empty() {

@@ -113,7 +113,7 @@ impl<'w, W: World> Player<'w, W> {
 
     /// Counts what became of the jobs.
     async fn count_ends(&mut self) {
-        for status in self.model.handles[0].runs(1_000).await.unwrap() {
+        for status in self.model.handles[0].runs(None, 1_000).await.unwrap() {
             for (outcome, times) in status.counters.outcomes {
                 self.reached.count(outcome.as_str(), times);
             }

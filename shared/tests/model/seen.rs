@@ -41,7 +41,7 @@ impl Seen {
     pub async fn of(store: &dyn Store, accounts: &[AccountName], places: u64) -> Result<Self, String> {
         let failed = |error| format!("a look was refused: {error}");
         let mut runs = Vec::new();
-        for status in store.runs(MANY).await.map_err(failed)? {
+        for status in store.runs(None, MANY).await.map_err(failed)? {
             let id = status.run.id.clone();
             let mut outcomes = store.outcomes(&id, 0, MANY).await.map_err(failed)?;
             let mut cancelled_so_far = 0;

@@ -162,7 +162,7 @@ fn a_submit_that_is_killed_leaves_nothing_that_anybody_sees_and_expires() {
     eprintln!("{in_the_middle} killed in the middle, {expired} open runs expired");
     assert!(expired > 0);
     assert_eq!(scenario.place.block_on(store.expire_open_runs()).unwrap(), 0);
-    assert!(scenario.place.block_on(store.runs(10)).unwrap().is_empty());
+    assert!(scenario.place.block_on(store.runs(None, 10)).unwrap().is_empty());
 }
 
 /// As after a power cut: the process is gone at one moment, and what is left is the file and its log, with a torn frame at
@@ -199,7 +199,8 @@ fn the_file_and_its_log_as_they_were_at_any_moment_are_gone_on_from() {
             std::sync::Arc::new(ManualClock::new(Timestamp::default())),
         );
         let store = store.unwrap();
-        let status = scenario.place.block_on(store.runs(10)).unwrap().pop().expect("the run is in the copy");
+        let status =
+            scenario.place.block_on(store.runs(None, 10)).unwrap().pop().expect("the run is in the copy");
         assert!(status.counters.add_up(), "{status:?}");
         let rows = scenario.place.block_on(store.outcomes(&status.run.id, 0, 1000)).unwrap();
         assert_eq!(rows.len() as u64, status.counters.finished);

@@ -56,7 +56,7 @@ pub async fn unfinished_runs_are_listed_by_account_and_runs_of_all(fixture: &imp
     assert_eq!(of(account()).await, std::slice::from_ref(&here));
     assert_eq!(of(other_account()).await, std::slice::from_ref(&there));
     assert_eq!(of("nobodys".parse().unwrap()).await, []);
-    assert_eq!(steps.store.runs(10).await.unwrap().len(), 2);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap().len(), 2);
 }
 
 pub async fn a_cancel_in_one_account_leaves_the_other_alone(fixture: &impl Fixture) {

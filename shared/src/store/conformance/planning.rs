@@ -125,7 +125,7 @@ pub async fn the_terms_of_a_run_are_kept_to_the_letter(fixture: &impl Fixture) {
     };
     let run = steps.submit(&Submission { terms: terms.clone(), ..Submission::of_size(1) }).await;
     assert_eq!(steps.status(&run).await.run.terms, terms);
-    assert_eq!(steps.store.runs(9).await.unwrap()[0].run.terms, terms);
+    assert_eq!(steps.store.runs(None, 9).await.unwrap()[0].run.terms, terms);
 }
 
 pub async fn a_note_takes_the_place_of_the_one_of_its_kind(fixture: &impl Fixture) {

@@ -60,7 +60,7 @@ pub async fn what_ended_before_then_is_forgotten_the_oldest_first(fixture: &impl
         assert_refused!(steps.store.reopen(run, &[0]).await, StoreError::NoSuchRun(_));
     }
     let left: Vec<RunId> =
-        steps.store.runs(9).await.unwrap().into_iter().map(|status| status.run.id).collect();
+        steps.store.runs(None, 9).await.unwrap().into_iter().map(|status| status.run.id).collect();
     assert_eq!(left.len(), 2, "{left:?}");
     assert_eq!(steps.status(&newest).await, before);
     assert_eq!(steps.outcomes(&newest).await.len(), 1);
@@ -105,7 +105,7 @@ pub async fn a_large_run_is_forgotten_in_chunks(fixture: &impl Fixture) {
         calls += 1;
         assert_eq!(run, large);
         assert_eq!(steps.store.run(&large).await.unwrap(), None);
-        assert_eq!(steps.store.runs(9).await.unwrap().len(), 1);
+        assert_eq!(steps.store.runs(None, 9).await.unwrap().len(), 1);
         if whole {
             break;
         }

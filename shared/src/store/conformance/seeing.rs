@@ -20,7 +20,7 @@ pub async fn an_empty_store_answers_every_question(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let run = steps.new_run(&Submission::of_size(1)).id;
     assert_eq!(steps.store.run(&run).await.unwrap(), None);
-    assert_eq!(steps.store.runs(10).await.unwrap(), []);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap(), []);
     assert_eq!(steps.store.unfinished(&account()).await.unwrap(), []);
     assert_eq!(steps.store.expire_open_runs().await.unwrap(), 0);
     assert!(!steps.store.release(&account()).await.unwrap());
@@ -137,9 +137,9 @@ pub async fn the_newest_runs_come_first_and_no_more_than_asked(fixture: &impl Fi
     // One that is over is a run like any other.
     assert_eq!(steps.cancel(&runs[3], 10).await, 0);
     runs.reverse();
-    assert_eq!(ids(steps.store.runs(10).await.unwrap()), runs);
-    assert_eq!(ids(steps.store.runs(2).await.unwrap()), runs[..2]);
-    let listed = steps.store.runs(1).await.unwrap().remove(0);
+    assert_eq!(ids(steps.store.runs(None, 10).await.unwrap()), runs);
+    assert_eq!(ids(steps.store.runs(None, 2).await.unwrap()), runs[..2]);
+    let listed = steps.store.runs(None, 1).await.unwrap().remove(0);
     assert_eq!(listed, steps.status(&runs[0]).await);
 }
 

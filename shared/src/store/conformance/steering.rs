@@ -267,7 +267,7 @@ pub async fn a_held_account_is_not_leased_until_it_is_released(fixture: &impl Fi
     let status = steps.status(&run).await;
     assert_eq!((status.state(), status.hold.as_ref()), (RunState::Halted, Some(&hold)));
     assert_eq!(steps.store.unfinished(&account()).await.unwrap()[0].hold, Some(hold.clone()));
-    assert_eq!(steps.store.runs(1).await.unwrap()[0].hold, Some(hold));
+    assert_eq!(steps.store.runs(None, 1).await.unwrap()[0].hold, Some(hold));
     steps.apply(in_flight).await;
     steps.pass(Duration::from_secs(365 * 24 * 60 * 60)).await;
     steps.lease_nothing("w1").await;

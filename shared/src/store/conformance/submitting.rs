@@ -18,7 +18,7 @@ pub async fn a_run_is_invisible_until_it_is_sealed(fixture: &impl Fixture) {
     let steps = Steps::new(fixture);
     let (run, seal) = steps.draft(&Submission::of_size(3)).await;
     assert_eq!(steps.store.run(&run).await.unwrap(), None);
-    assert_eq!(steps.store.runs(10).await.unwrap(), []);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap(), []);
     assert_eq!(steps.store.unfinished(&account()).await.unwrap(), []);
     steps.lease_nothing("w1").await;
     assert!(!matches!(
@@ -28,7 +28,7 @@ pub async fn a_run_is_invisible_until_it_is_sealed(fixture: &impl Fixture) {
 
     steps.seal(&run, &seal).await;
     assert_eq!(steps.status(&run).await.phase, RunPhase::Sealed);
-    assert_eq!(steps.store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap().len(), 1);
     assert_eq!(steps.store.unfinished(&account()).await.unwrap().len(), 1);
 }
 
@@ -152,7 +152,7 @@ pub async fn sealing_again_answers_new_again(fixture: &impl Fixture) {
     steps.work_to_the_end("w1").await;
     assert_eq!(steps.seal(&run, &seal).await, Sealed::New { previous: None });
     assert_eq!(steps.status(&run).await.phase, RunPhase::Finished);
-    assert_eq!(steps.store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap().len(), 1);
 }
 
 pub async fn the_same_content_is_one_run_and_the_second_draft_is_gone(fixture: &impl Fixture) {
@@ -162,7 +162,7 @@ pub async fn the_same_content_is_one_run_and_the_second_draft_is_gone(fixture: &
     let (draft, seal) = steps.draft(&submission).await;
     assert_eq!(steps.seal(&draft, &seal).await, Sealed::Existing(first.clone()));
     assert_eq!(steps.store.run(&draft).await.unwrap(), None);
-    assert_eq!(steps.store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap().len(), 1);
     assert_refused!(
         steps.store.append(&draft, 0, &submission.requests).await,
         StoreError::NoSuchRun(_) | StoreError::WrongPhase { .. }
@@ -183,7 +183,7 @@ pub async fn two_producers_that_seal_the_same_content_at_once_make_one_run(fixtu
         (Sealed::Existing(run), Sealed::New { previous: None }) => assert_eq!(run, other),
         both => panic!("one is new and the other the same, not {both:?}"),
     }
-    assert_eq!(steps.store.runs(10).await.unwrap().len(), 1);
+    assert_eq!(steps.store.runs(None, 10).await.unwrap().len(), 1);
 }
 
 pub async fn a_key_that_stands_for_other_content_is_a_conflict(fixture: &impl Fixture) {

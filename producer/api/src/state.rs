@@ -1,0 +1,60 @@
+//! What every call needs.
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use tokio::sync::watch;
+use usher_shared::{
+    Clock, Timestamp,
+    config::{Config, StoreAddress},
+    store::SharedStore,
+};
+
+/// What every call needs; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api(Arc<Parts>);
+
+/// The parts of it.
+pub struct Parts {
+    /// Queue and ledger.
+    pub store: SharedStore,
+    /// Where that is, for words about it.
+    pub address: StoreAddress,
+    /// As read at the start: tokens, accounts, limits.
+    pub config: Config,
+    /// The time of this machine, that does not jump.
+    pub clock: Arc<dyn Clock>,
+    /// Becomes true once the server is to stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("store", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Puts it together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The store's time: what its workers go by. This machine's where the store does not tell.
+    pub async fn now(&self) -> Timestamp {
+        match self.store.now().await {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::debug!(%error, "the store does not tell the time");
+                self.clock.now()
+            }
+        }
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
