@@ -40,7 +40,7 @@ impl Kept {
 
     /// How many runs can be seen, and how many are open.
     async fn runs(&self) -> (usize, usize) {
-        (self.memory.runs(100).await.unwrap().len(), self.memory.open_runs())
+        (self.memory.runs(None, 100).await.unwrap().len(), self.memory.open_runs())
     }
 
     async fn requests(&self, run: &RunId) -> Vec<Request> {
