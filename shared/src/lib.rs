@@ -24,6 +24,7 @@ mod request;
 mod run;
 pub mod store;
 mod user;
+pub mod view;
 
 pub use account::{AccountName, AccountNameError};
 pub use action::{Action, Priority, UnknownWord};
