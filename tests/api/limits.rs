@@ -29,7 +29,7 @@ fn a_token_that_calls_too_often_is_told_when_to_come_again_and_others_go_on() {
 fn whoever_guesses_tokens_is_slowed_down_and_a_good_token_from_there_still_gets_in() {
     let (place, tokens) = place(Kind::Sqlite, 3);
     let served = Served::start(&place, &[]);
-    let guess = |token: &str| served.get(token, "/v1/runs");
+    let guess = |token: &str| served.post(token, "/v1/accounts/zoom-main/deactivate", &json!({"user": "a"}));
     guess("usher_guess").problem(401, "unauthenticated", "[tokens.NAME]");
     wait_until("guessing to be refused", || guess("usher_guess").status == 429);
     guess("usher_guess").problem(429, "too-many-calls", "this address");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     served::{BOTH, Served, place},
-    support::is_private,
+    support::{Kind, is_private},
 };
 
 #[test]
@@ -31,12 +31,15 @@ fn nothing_that_a_caller_keeps_secret_is_logged_or_stored() {
         }
         served.signal("TERM");
         let (_, log) = served.end();
-        assert!(log.len() > 10_000, "everything is logged: {}", log.len());
+        assert!(log.contains("TRACE") && log.contains("/v1/runs"), "everything is logged: {log}");
         let mut secrets: Vec<String> = all.iter().map(|token| token[6..].to_owned()).collect();
         secrets.extend([strange[6..].to_owned(), "typo-in-it".to_owned()]);
         for secret in &secrets {
             let found = log.lines().find(|line| line.contains(secret.as_str()));
             assert_eq!(found, None, "a token is logged");
+        }
+        if kind == Kind::Redis {
+            continue;
         }
         for entry in std::fs::read_dir(place.path("data")).unwrap() {
             let path = entry.unwrap().path();

@@ -244,9 +244,9 @@ fn wrong_input_is_told_with_its_cure() {
         ),
         ("application/json", "", "{", 400, "bad-request", "not JSON"),
         (
-            "application/x-ndjson",
+            "text/plain",
             "account=zoom-main&action=activate",
-            "[1,\n2]",
+            "[{\"email\": \"a@x\"}]",
             422,
             "invalid-input",
             "one object a line",

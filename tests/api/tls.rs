@@ -19,13 +19,13 @@ fn callers_speak_tls_to_a_server_with_a_certificate_over_either_version_of_http(
     assert!(served.base.starts_with("https://"), "{}", served.base);
     served.get(&tokens.read, "/healthz").status(200);
     let http1 = reqwest::Client::builder().no_proxy().tls_certs_only([ca]).http1_only().build().unwrap();
-    let version = served.block_on(http1.get(format!("{}/healthz", served.base)).send()).unwrap().version();
-    assert_eq!(version, reqwest::Version::HTTP_11);
-    let version =
-        served.block_on(served.client.get(format!("{}/healthz", served.base)).send()).unwrap().version();
-    assert_eq!(version, reqwest::Version::HTTP_2);
+    let asked = |client: &reqwest::Client| {
+        served.block_on(async { client.get(format!("{}/healthz", served.base)).send().await })
+    };
+    assert_eq!(asked(&http1).unwrap().version(), reqwest::Version::HTTP_11);
+    assert_eq!(asked(&served.client).unwrap().version(), reqwest::Version::HTTP_2);
     let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
-    assert!(served.block_on(stranger.get(format!("{}/healthz", served.base)).send()).is_err());
+    assert!(asked(&stranger).is_err(), "the authority is not one that everybody knows");
 }
 
 #[test]
