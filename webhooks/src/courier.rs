@@ -70,8 +70,10 @@ impl Courier {
                         () = stopped => return,
                     };
                     match round {
-                        Ok(0) => LOOK_EVERY,
-                        Ok(_) => Duration::ZERO,
+                        Ok(sent) => {
+                            failures = 0;
+                            if sent == 0 { LOOK_EVERY } else { Duration::ZERO }
+                        }
                         Err(error) => {
                             failures += 1;
                             if failures == 1 {
@@ -87,7 +89,6 @@ impl Courier {
                 count_at = Instant::now() + COUNT_EVERY;
             }
             if !wait.is_zero() {
-                failures = 0;
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     // Nobody is asked sooner than is due.
@@ -164,7 +165,9 @@ impl Courier {
         metrics::tried(name, tried);
         match tried {
             Tried::Delivered => tracing::debug!(endpoint = %name, id = %message.id, %said, "delivered"),
-            Tried::Again(at) => tracing::debug!(endpoint = %name, id = %message.id, %said, %at, "to be tried again"),
+            Tried::Again(at) => {
+                tracing::debug!(endpoint = %name, id = %message.id, %said, %at, "to be tried again")
+            }
             Tried::GivenUp => tracing::warn!(
                 endpoint = %name, id = %message.id, %said, tries = delivery.posted.tries + 1,
                 "given up on; `usher webhook retry {name}` has it tried again"

@@ -82,7 +82,10 @@ pub struct Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint").field("name", &self.name).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("name", &self.name)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -138,7 +141,12 @@ impl Endpoint {
     }
 
     /// Those of the Standard Webhooks scheme: a signature by each secret, between blanks.
-    fn headers(&self, id: &str, body: &str, now: Timestamp) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
+    fn headers(
+        &self,
+        id: &str,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<HeaderMap, reqwest::header::InvalidHeaderValue> {
         let signatures: Vec<String> = self.secrets.iter().map(|secret| secret.sign(id, now, body)).collect();
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,14 +7,11 @@ use usher_shared::store::Tried;
 pub const DELIVERIES: &str = "usher_webhook_deliveries_total";
 /// Messages that wait to be delivered, by `endpoint`; counted up to 1,000.
 pub const WAITING: &str = "usher_webhook_waiting";
-/// Events that this process was the first to find out, by `event`, each counted once an endpoint.
-pub const EVENTS: &str = "usher_webhook_events_total";
 
 /// Says what they mean, once a recorder is installed.
 pub fn describe() {
     describe_counter!(DELIVERIES, "Tries at delivering a webhook, by endpoint and result");
     describe_gauge!(WAITING, "Webhooks that wait to be delivered, by endpoint (counted up to 1,000)");
-    describe_counter!(EVENTS, "Webhook messages that this process posted first, by event");
 }
 
 pub(crate) fn tried(endpoint: &str, tried: Tried) {
