@@ -25,6 +25,7 @@ mod request;
 mod run;
 pub mod store;
 mod user;
+pub mod view;
 
 pub use account::{AccountName, AccountNameError};
 pub use action::{Action, Priority, UnknownWord};
