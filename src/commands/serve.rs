@@ -5,11 +5,13 @@ use usher_api::{Api, Parts, server::Server};
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
+    metrics,
     wiring::{self, Context},
 };
 
 /// Serves until Ctrl-C or SIGTERM; then lets calls under way finish.
 pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
+    metrics::record()?;
     let (store, address) = context.open_store().await?;
     let parts = Parts {
         store,
@@ -19,8 +21,10 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         stop: context.stop.watch(),
     };
     let listen = args.listen.unwrap_or(context.config.serve.listen);
-    let server =
-        Server::bind(Api::new(parts), listen).map_err(|error| Failure::new(Exit::Configuration, error))?;
+    let api = Api::new(parts);
+    let metrics_listen = args.metrics_listen.or(context.config.serve.metrics_listen);
+    let _metrics = metrics_listen.map(|address| metrics::serve(address, api.scrape())).transpose()?;
+    let server = Server::bind(api, listen).map_err(|error| Failure::new(Exit::Configuration, error))?;
     let listening = server.address()?;
     let scheme = if server.is_encrypted() { "https" } else { "http" };
     tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");

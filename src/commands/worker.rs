@@ -1,11 +1,13 @@
 //! `usher worker`: works the queue until told to stop.
 
+use usher_api::observe::Scrape;
 use usher_shared::{config::StoreAddress, store::SharedStore};
 use usher_worker::{Drained, Engine, EngineError};
 
 use crate::{
     cli::WorkerArgs,
     exit::{Exit, Failure, Outcome},
+    metrics,
     wiring::{self, Context},
 };
 
@@ -23,6 +25,11 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
             format!("{} has no accounts to work: add [accounts.NAME], as the README shows", config.place()),
         ));
     }
+    // Before anything is counted; kept to the end of this function, so that the last seconds can be scraped, too.
+    let _metrics = match args.metrics_listen {
+        Some(address) => Some(metrics::serve(address, Scrape::of_process(metrics::record()?))?),
+        None => None,
+    };
     let (store, address) = context.open_store().await?;
     warn_of_danger(&store, &address).await;
     let worker = wiring::worker_id(args.name.as_deref());

@@ -73,7 +73,7 @@ impl Of {
     }
 
     /// Whether an entry is for this follower.
-    fn concerns(&self, caller: &Caller, told: &Told) -> bool {
+    pub fn concerns(&self, caller: &Caller, told: &Told) -> bool {
         match self {
             Self::Run { id, .. } => told.run.as_ref() == Some(id),
             Self::Service { .. } => match &told.account {

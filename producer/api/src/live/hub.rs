@@ -7,7 +7,7 @@ use std::{
 
 use metrics::{Gauge, gauge};
 use tokio::task::JoinHandle;
-use usher_shared::{config::StoreAddress, store::SharedStore};
+use usher_shared::{Clock, store::SharedStore};
 
 use super::{log::Log, overview::Overview, runs::Runs};
 use crate::{
@@ -37,10 +37,10 @@ struct Following {
 
 impl Hub {
     /// For at most `limit` followers at a time.
-    pub(crate) fn new(store: &SharedStore, address: &StoreAddress, limit: usize) -> Arc<Self> {
+    pub(crate) fn new(store: &SharedStore, clock: &Arc<dyn Clock>, limit: usize) -> Arc<Self> {
         Arc::new(Self {
             log: Arc::new(Log::new(Arc::clone(store))),
-            runs: Arc::new(Runs::new(Arc::clone(store), address.clone())),
+            runs: Arc::new(Runs::new(Arc::clone(store), Arc::clone(clock))),
             overview: Arc::new(Overview::new(Arc::clone(store))),
             limit,
             following: Mutex::default(),
@@ -58,7 +58,9 @@ impl Hub {
         let known = tokio::time::timeout(PATIENCE, news.wait_for(Option::is_some)).await;
         match known.ok().and_then(Result::ok).and_then(|last| *last) {
             Some(last) => Ok((place, last)),
-            None => Err(Problem::new(Kind::Unavailable, "the store does not answer; follow again").retry_after(2)),
+            None => {
+                Err(Problem::new(Kind::Unavailable, "the store does not answer; follow again").retry_after(2))
+            }
         }
     }
 

@@ -134,7 +134,10 @@ impl Overview {
         }
     }
 
-    async fn picture(&self, before: &HashMap<RunId, Progress>) -> Result<HashMap<RunId, Progress>, StoreError> {
+    async fn picture(
+        &self,
+        before: &HashMap<RunId, Progress>,
+    ) -> Result<HashMap<RunId, Progress>, StoreError> {
         let mut picture = HashMap::new();
         for account in self.store.accounts().await? {
             for status in self.store.unfinished(&account).await? {

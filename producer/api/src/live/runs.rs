@@ -2,14 +2,18 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use jiff::tz::TimeZone;
 use tokio::{sync::watch, time::Instant};
-use usher_shared::{AccountName, RunId, RunState, RunStatus, config::StoreAddress, store::SharedStore};
-
-use super::status;
+use usher_shared::{
+    AccountName, Clock, RunId, RunState, RunStatus,
+    store::SharedStore,
+    view::{Observer, Reader, StatusView},
+};
 
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,16 +45,21 @@ pub(super) struct Run {
 }
 
 /// The runs that are followed.
-#[derive(Debug)]
 pub(super) struct Runs {
     store: SharedStore,
-    address: StoreAddress,
+    clock: Arc<dyn Clock>,
     followed: Mutex<HashMap<RunId, watch::Sender<Seen>>>,
 }
 
+impl fmt::Debug for Runs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runs").field("followed", &self.followed).finish_non_exhaustive()
+    }
+}
+
 impl Runs {
-    pub fn new(store: SharedStore, address: StoreAddress) -> Self {
-        Self { store, address, followed: Mutex::default() }
+    pub fn new(store: SharedStore, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, followed: Mutex::default() }
     }
 
     fn followed(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<Seen>>> {
@@ -71,7 +80,7 @@ impl Runs {
 
     /// Looks at a run until it is over, or nobody follows it any more.
     async fn look_after(self: Arc<Self>, run: RunId) {
-        let mut observer = status::Observer::new(&self.store, &self.address);
+        let mut observer = None;
         loop {
             let looked = Instant::now();
             let seen = match self.store.run(&run).await {
@@ -97,7 +106,12 @@ impl Runs {
         }
     }
 
-    async fn shown(&self, status: &RunStatus, observer: &mut status::Observer) -> Run {
+    async fn shown(&self, status: &RunStatus, observer: &mut Option<Observer>) -> Run {
+        let observer = observer.get_or_insert_with(|| {
+            let (account, clock) = (&status.run.account, Arc::clone(&self.clock));
+            Observer::of(&self.store, account, Reader::Caller, clock, TimeZone::UTC)
+        });
+        let scene = observer.look(status, None).await;
         let ends = match (status.phase.is_over(), status.finished_at) {
             (false, _) => None,
             (true, None) => Some(Instant::now() + LAST_WORD),
@@ -109,7 +123,7 @@ impl Runs {
         Run {
             account: status.run.account.clone(),
             state: status.state(),
-            data: observer.show(status).await.into(),
+            data: serde_json::to_string(&StatusView::with(status, &scene)).unwrap_or_default().into(),
             ends,
         }
     }
@@ -121,7 +135,9 @@ fn renew(known: &mut Seen, seen: Option<Seen>) -> bool {
         (Seen::Nothing, None) => *known = Seen::Unavailable,
         // What was seen last is shown until the store answers again.
         (_, None) => return false,
-        (Seen::Run(old), Some(Seen::Run(new))) if old.data == new.data && old.ends.is_some() == new.ends.is_some() => {
+        (Seen::Run(old), Some(Seen::Run(new)))
+            if old.data == new.data && old.ends.is_some() == new.ends.is_some() =>
+        {
             return false;
         }
         (_, Some(seen)) => *known = seen,

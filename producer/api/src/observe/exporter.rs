@@ -3,7 +3,9 @@
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use metrics::{Key, KeyName, Metadata, Recorder, gauge};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use usher_shared::{Metric, MetricKind};
 
 use super::{names, process};

@@ -1,11 +1,13 @@
 //! What goes on, for Prometheus: what this process counted, what it is made of, and what the store knows.
 
+mod calls;
 mod exporter;
-mod http;
 pub mod names;
 mod process;
 mod queue;
 mod scrape;
+
+use std::net::TcpListener;
 
 use axum::{
     Router,
@@ -14,19 +16,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http_types::{HeaderValue, header};
+use http::{HeaderValue, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-use ::http as http_types;
 
 use crate::{
     Api,
     auth::{As, ToRead, authenticate},
-    problem::ProblemBody,
+    problem::{Kind, Problem},
 };
 
+pub(crate) use calls::count;
 pub use exporter::{Exporter, NotInstalled};
-pub(crate) use http::count;
 pub use scrape::Scrape;
 pub(crate) use scrape::StoreScrape;
 
@@ -44,21 +44,18 @@ pub fn router(api: &Api) -> OpenApiRouter<Api> {
 ///
 /// Figures over all accounts: a token that is for some accounts alone may not read them. Without a token, the same is at the
 /// address `[serve] metrics_listen`, where there is one.
-#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+#[utoipa::path(get, path = "/metrics", tag = "service", security(("bearer" = ["read"])), responses(
     (status = 200, description = "Counters, gauges and histograms", body = String, content_type = "text/plain"),
-    (status = 401, description = "No token that is known", body = ProblemBody<'static>, content_type = "application/problem+json"),
-    (status = 403, description = "The token may not read, or not all accounts", body = ProblemBody<'static>, content_type = "application/problem+json"),
 ))]
-async fn metrics(
-    caller: As<ToRead>,
-    State(api): State<Api>,
-) -> Result<Response, crate::problem::Problem> {
-    use crate::problem::{Kind, Problem};
-    if caller.0.rights().accounts.is_some() {
-        let name = caller.0.name();
+async fn metrics(caller: As<ToRead>, State(api): State<Api>) -> Result<Response, Problem> {
+    let caller = caller.0;
+    if caller.rights().accounts.is_some() {
+        let name = caller.name();
         return Err(Problem::new(
             Kind::Forbidden,
-            format!("the token {name} is for some accounts alone, and these figures are over all: use one without accounts"),
+            format!(
+                "the token {name} is for some accounts alone, and these figures are over all: use one without accounts"
+            ),
         ));
     }
     Ok(shown(api.scrape().text().await))
@@ -68,10 +65,11 @@ fn shown(text: String) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static(TEXT))], text).into_response()
 }
 
-/// What is served at an address of its own, without a token: /metrics and /healthz.
-pub fn open_routes(scrape: Scrape) -> Router {
-    Router::new()
+/// Serves /metrics and /healthz without a token; never ends by itself. The listener must not block.
+pub async fn serve_openly(listener: TcpListener, scrape: Scrape) -> std::io::Result<()> {
+    let router = Router::new()
         .route("/metrics", get(async |State(scrape): State<Scrape>| shown(scrape.text().await)))
         .route("/healthz", get(async || axum::Json(serde_json::json!({ "status": "ok" }))))
-        .with_state(scrape)
+        .with_state(scrape);
+    axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await
 }

@@ -4,7 +4,8 @@ use usher_shared::Metric;
 
 /// The upper bounds of a call's time, in seconds: the goal for a submission of one user is 0.05; a body that is streamed in
 /// may take minutes.
-pub const CALL_TIMES: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
+pub const CALL_TIMES: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
 
 /// Calls of the API.
 pub const REQUESTS: Metric = Metric::counter(
@@ -20,11 +21,8 @@ pub const REQUEST_SECONDS: Metric = Metric::histogram(
     "How long calls of the API took, up to the beginning of the answer.",
 );
 /// Calls under way.
-pub const REQUESTS_IN_FLIGHT: Metric = Metric::gauge(
-    "usher_http_requests_in_flight",
-    &[],
-    "Calls of the API whose answer has not begun.",
-);
+pub const REQUESTS_IN_FLIGHT: Metric =
+    Metric::gauge("usher_http_requests_in_flight", &[], "Calls of the API whose answer has not begun.");
 /// Followers.
 pub const FOLLOWERS: Metric = Metric::gauge(
     "usher_live_followers",
@@ -35,8 +33,11 @@ pub const FOLLOWERS: Metric = Metric::gauge(
 pub const BUILD: Metric = Metric::gauge("usher_build_info", &["version"], "1, with the version of usher.");
 
 /// Whether the store answered.
-pub const STORE_UP: Metric =
-    Metric::gauge("usher_store_up", &[], "1 where the store told all that is asked of it for these metrics, else 0.");
+pub const STORE_UP: Metric = Metric::gauge(
+    "usher_store_up",
+    &[],
+    "1 where the store told all that is asked of it for these metrics, else 0.",
+);
 /// How long that took.
 pub const STORE_SECONDS: Metric = Metric::gauge(
     "usher_store_scrape_seconds",
@@ -99,16 +100,19 @@ pub const OUTBOX: Metric = Metric::gauge(
 pub const SERVER: &[Metric] = &[BUILD, REQUESTS, REQUEST_SECONDS, REQUESTS_IN_FLIGHT, FOLLOWERS];
 
 /// What a server tells of the store.
-pub const STORE: &[Metric] = &[
-    STORE_UP, STORE_SECONDS, QUEUE, OLDEST, RUNS, HOLDS, WORKERS, STARTED, ALLOWED, PLANNED, OUTBOX,
-];
+pub const STORE: &[Metric] =
+    &[STORE_UP, STORE_SECONDS, QUEUE, OLDEST, RUNS, HOLDS, WORKERS, STARTED, ALLOWED, PLANNED, OUTBOX];
 
 /// What a process is made of, by the names that every Prometheus client library uses.
 pub const PROCESS: &[Metric] = &[
     Metric::counter("process_cpu_seconds_total", &[], "Total user and system CPU time spent in seconds."),
     Metric::gauge("process_resident_memory_bytes", &[], "Resident memory size in bytes."),
     Metric::gauge("process_virtual_memory_bytes", &[], "Virtual memory size in bytes."),
-    Metric::gauge("process_start_time_seconds", &[], "Start time of the process since unix epoch in seconds."),
+    Metric::gauge(
+        "process_start_time_seconds",
+        &[],
+        "Start time of the process since unix epoch in seconds.",
+    ),
     Metric::gauge("process_open_fds", &[], "Number of open file descriptors."),
     Metric::gauge("process_max_fds", &[], "Maximum number of open file descriptors."),
     Metric::gauge("process_threads", &[], "Number of operating system threads."),

@@ -59,8 +59,7 @@ mod tests {
         let machine = "cpu 1 2 3\nbtime 1700000000\n";
         let limits = "Limit   Soft   Hard   Units\nMax open files            1024                 4096                 files\n";
         let known = read_all(stat, status, machine, limits, Some(12));
-        let expected =
-            [2.0, 102_400.0, 1_048_576.0, 1_700_000_020.0, 12.0, 1024.0, 7.0].map(Some);
+        let expected = [2.0, 102_400.0, 1_048_576.0, 1_700_000_020.0, 12.0, 1024.0, 7.0].map(Some);
         assert_eq!(known, expected);
         assert_eq!(read_all("", "", "", "", None), [None; 7]);
     }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use metrics::gauge;
 use usher_shared::{
-    AccountName, HoldReason, LanePulse, Metric, Priority, Pulse, RunPhase, RunState, RunStatus, Timestamp,
+    AccountName, HoldReason, Metric, Priority, Pulse, RunPhase, RunState, RunStatus, Timestamp,
     store::{DeliveryState, SharedStore, StoreError},
+    view::Activity,
 };
 
 use super::names::{ALLOWED, HOLDS, OLDEST, OUTBOX, PLANNED, QUEUE, RUNS, STARTED, WORKERS};
@@ -39,8 +40,7 @@ struct Account {
     oldest: BTreeMap<Priority, Duration>,
     runs: BTreeMap<&'static str, u64>,
     held: Option<HoldReason>,
-    workers: u64,
-    lanes: BTreeMap<String, LanePulse>,
+    activity: Activity,
 }
 
 /// Asks the store: of the accounts that are configured and of all that ever had a run.
@@ -92,15 +92,7 @@ fn account(runs: &[RunStatus], pulses: &[Pulse], now: Timestamp) -> Account {
             *oldest = age.max(*oldest);
         }
     }
-    for pulse in pulses.iter().filter(|pulse| !pulse.lanes.is_empty()) {
-        seen.workers += 1;
-        for lane in &pulse.lanes {
-            let sum = seen.lanes.entry(lane.label.clone()).or_default();
-            sum.started += lane.started;
-            sum.allowed = lane.allowed.or(sum.allowed);
-            sum.plan = lane.plan.or(sum.plan);
-        }
-    }
+    seen.activity = Activity::of(pulses);
     seen
 }
 
@@ -143,12 +135,12 @@ impl Seen {
                 let held = if seen.held == Some(reason) { 1.0 } else { 0.0 };
                 gauge!(HOLDS.name, "account" => name(), "reason" => reason.as_str()).set(held);
             }
-            gauge!(WORKERS.name, "account" => name()).set(seen.workers as f64);
-            for (label, lane) in &seen.lanes {
+            gauge!(WORKERS.name, "account" => name()).set(seen.activity.workers as f64);
+            for lane in &seen.activity.lanes {
                 let set = |metric: Metric, value: f64| {
-                    gauge!(metric.name, "account" => name(), "label" => label.clone()).set(value);
+                    gauge!(metric.name, "account" => name(), "label" => lane.label.clone()).set(value);
                 };
-                set(STARTED, lane.started);
+                set(STARTED, lane.rate);
                 lane.allowed.into_iter().for_each(|allowed| set(ALLOWED, allowed));
                 lane.plan.into_iter().for_each(|plan| set(PLANNED, plan));
             }

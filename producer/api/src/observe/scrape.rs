@@ -82,7 +82,8 @@ impl StoreScrape {
             return Arc::clone(text);
         }
         let began = Instant::now();
-        let looked = tokio::time::timeout(PATIENCE, queue::look(&self.store, &self.accounts, &self.endpoints));
+        let looked =
+            tokio::time::timeout(PATIENCE, queue::look(&self.store, &self.accounts, &self.endpoints));
         let seen = match looked.await {
             Ok(Ok(seen)) => Some(seen),
             Ok(Err(error)) => {
@@ -90,7 +91,10 @@ impl StoreScrape {
                 None
             }
             Err(_) => {
-                tracing::warn!(seconds = PATIENCE.as_secs(), "the store does not tell in time what is asked of it for the metrics");
+                tracing::warn!(
+                    seconds = PATIENCE.as_secs(),
+                    "the store does not tell in time what is asked of it for the metrics"
+                );
                 None
             }
         };
