@@ -166,8 +166,8 @@ async fn run_events(
     };
     let cursor = begin_at(hub, had, last).await?;
     let of = Of::run(run, seen);
-    let settled = shown.ends.is_some_and(|ends| ends <= Instant::now());
-    if settled && had.is_some_and(|had| had.end) && !is_news(hub, cursor, &of, &caller) {
+    // It had the end, which comes when nothing more does.
+    if shown.ends.is_some() && had.is_some_and(|had| had.end) && !is_news(hub, cursor, &of, &caller) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let beginning = Beginning { caller, cursor, until, stop: api.stop.clone() };
