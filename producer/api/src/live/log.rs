@@ -109,9 +109,13 @@ impl Kept {
     }
 
     fn push(&mut self, entry: &AuditEntry) {
-        if entry.number != self.last + 1 {
-            // Numbers have no gaps: this one was read already, or the store is another by now.
+        if entry.number <= self.last {
+            // It was read already.
             return;
+        }
+        if entry.number > self.last + 1 {
+            // Numbers have no gaps, but a store that lost its end may: followers are told of it.
+            *self = Self::at(entry.number - 1);
         }
         self.last = entry.number;
         self.entries.push_back(Arc::new(Told::from(entry)));
@@ -211,7 +215,8 @@ impl Log {
                 page.iter().for_each(|entry| kept.push(entry));
                 kept.last
             };
-            if page.len() < PAGE {
+            // A page that brings nothing new would be read for ever.
+            if page.len() < PAGE || last < from {
                 self.last.send_if_modified(|known| {
                     let changed = *known != Some(last);
                     *known = Some(last);
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn entries_are_kept_in_order_once_each_and_found_by_the_one_before() {
         let mut kept = Kept::at(7);
-        for number in [8, 9, 9, 8, 10, 12] {
+        for number in [8, 9, 9, 8, 10] {
             kept.push(&entry(number));
         }
         assert_eq!(numbers(kept.after(7, 9)), [8, 9, 10]);
@@ -281,6 +286,16 @@ mod tests {
         assert_eq!(numbers(kept.after(5, 9)), [6, 7, 8, 9, 10]);
         kept.push_front(&[entry(1), entry(2)]);
         assert!(matches!(kept.after(3, 9), After::LostUpTo(4)), "what is not next is not put there");
+    }
+
+    #[test]
+    fn a_gap_in_the_audit_is_lost_to_followers_and_stops_nobody() {
+        let mut kept = Kept::at(7);
+        for number in [8, 12, 13] {
+            kept.push(&entry(number));
+        }
+        assert!(matches!(kept.after(8, 9), After::LostUpTo(11)));
+        assert_eq!(numbers(kept.after(11, 9)), [12, 13]);
     }
 
     #[test]

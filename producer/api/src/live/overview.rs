@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 
 /// How often the runs are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The longest wait after the store did not answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a run that is over is still shown, for followers that are slow.
 const SHOWN_AFTER_ITS_END: Duration = Duration::from_secs(60);
 /// Runs of which the end is looked up at a look: a store that forgets many at once is not asked for each.
@@ -114,12 +116,15 @@ impl Overview {
     }
 
     async fn look(self: Arc<Self>) {
-        let mut picture = Picture::default();
+        let (mut picture, mut failures) = (Picture::default(), 0_u32);
         loop {
             let looked = Instant::now();
             match self.picture(&picture).await {
-                Ok(new) => picture = Arc::new(new),
-                Err(error) => tracing::warn!(%error, "how far runs have come is not known for now"),
+                Ok(new) => (picture, failures) = (Arc::new(new), 0),
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(%error, "how far runs have come is not known for now");
+                }
             }
             {
                 let mut looking = self.looking();
@@ -130,7 +135,8 @@ impl Overview {
                     return;
                 }
             }
-            tokio::time::sleep_until(looked + LOOK_EVERY).await;
+            let wait = (LOOK_EVERY * failures.saturating_add(1)).min(LONGEST_WAIT);
+            tokio::time::sleep_until(looked + wait).await;
         }
     }
 

@@ -17,6 +17,8 @@ use usher_shared::{
 
 /// How often a run is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest wait after the store did not answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// So long after a run's end, the entry of the audit that says so may still come.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -80,17 +82,21 @@ impl Runs {
 
     /// Looks at a run until it is over, or nobody follows it any more.
     async fn look_after(self: Arc<Self>, run: RunId) {
-        let mut observer = None;
+        let (mut observer, mut failures) = (None, 0_u32);
         loop {
             let looked = Instant::now();
             let seen = match self.store.run(&run).await {
                 Ok(Some(status)) => Some(Seen::Run(self.shown(&status, &mut observer).await)),
                 Ok(None) => Some(Seen::NotThere),
                 Err(error) => {
+                    failures = failures.saturating_add(1);
                     tracing::warn!(%run, %error, "how far the run has come is not known for now");
                     None
                 }
             };
+            if seen.is_some() {
+                failures = 0;
+            }
             let last = matches!(&seen, Some(Seen::NotThere | Seen::Run(Run { ends: Some(_), .. })));
             {
                 // Whoever comes to follow does so under this lock: nobody is left with one who looks no more.
@@ -102,7 +108,8 @@ impl Runs {
                     return;
                 }
             }
-            tokio::time::sleep_until(looked + LOOK_EVERY).await;
+            let wait = (LOOK_EVERY * failures.max(1)).min(LONGEST_WAIT);
+            tokio::time::sleep_until(looked + wait).await;
         }
     }
 
