@@ -9,9 +9,23 @@ use usher_shared::{
     store::SharedStore,
 };
 
+use crate::{
+    limits::Limits,
+    live::Hub,
+    observe::{Scrape, StoreScrape},
+};
+
 /// What every call needs; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Api(Arc<Parts>);
+pub struct Api(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    limits: Limits,
+    hub: Arc<Hub>,
+    known: Arc<StoreScrape>,
+}
 
 /// The parts of it.
 pub struct Parts {
@@ -37,7 +51,26 @@ impl Api {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let limits = Limits::new(&parts.config);
+        let hub = Hub::new(&parts.store, &parts.clock, parts.config.serve.followers);
+        let known = Arc::new(StoreScrape::new(&parts.store, &parts.config));
+        Self(Arc::new(Inner { parts, limits, hub, known }))
+    }
+
+    /// What callers may ask for at a time.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// What followers of server-sent events share.
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.0.hub
+    }
+
+    /// What Prometheus is told.
+    #[must_use]
+    pub fn scrape(&self) -> Scrape {
+        Scrape::of_service(&self.0.known)
     }
 
     /// The store's time: what its workers go by. This machine's where the store does not tell.
@@ -55,6 +88,6 @@ impl Api {
 impl Deref for Api {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }

@@ -15,7 +15,8 @@ pub struct ServeConfig {
     pub tls_cert_file: Option<PathBuf>,
     /// The key of `tls_cert_file` (a PEM file).
     pub tls_key_file: Option<PathBuf>,
-    /// A proxy in front of it ends TLS, so that listening for other machines without TLS is meant.
+    /// A proxy in front of it ends TLS, so that listening for other machines without TLS is meant. The address that it puts
+    /// last into `X-Forwarded-For` is taken as the caller's; nobody else must reach the server.
     pub behind_proxy: bool,
     /// Where /metrics is served without a token, in clear text, beside the API's own: `127.0.0.1:9464`. Default: nowhere.
     pub metrics_listen: Option<SocketAddr>,
@@ -48,5 +49,25 @@ impl Default for ServeConfig {
             followers: 1_000,
             drain_seconds: 20.0,
         }
+    }
+}
+
+impl ServeConfig {
+    /// Whether callers speak TLS to it.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_cert_file.is_some() && self.tls_key_file.is_some()
+    }
+
+    /// Why this address is not to be listened on: other machines reach it, and tokens would travel in clear text.
+    #[must_use]
+    pub fn refuses(&self, address: SocketAddr) -> Option<String> {
+        let meant = address.ip().to_canonical().is_loopback() || self.is_encrypted() || self.behind_proxy;
+        (!meant).then(|| {
+            format!(
+                "other machines reach {address}, and tokens would travel to it in clear text: set tls_cert_file and \
+                 tls_key_file in [serve], or behind_proxy = true where a proxy in front of it ends TLS"
+            )
+        })
     }
 }
