@@ -50,3 +50,23 @@ impl Default for ServeConfig {
         }
     }
 }
+
+impl ServeConfig {
+    /// Whether callers speak TLS to it.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_cert_file.is_some() && self.tls_key_file.is_some()
+    }
+
+    /// Why this address is not to be listened on: other machines reach it, and tokens would travel in clear text.
+    #[must_use]
+    pub fn refuses(&self, address: SocketAddr) -> Option<String> {
+        let meant = address.ip().to_canonical().is_loopback() || self.is_encrypted() || self.behind_proxy;
+        (!meant).then(|| {
+            format!(
+                "other machines reach {address}, and tokens would travel to it in clear text: set tls_cert_file and \
+                 tls_key_file in [serve], or behind_proxy = true where a proxy in front of it ends TLS"
+            )
+        })
+    }
+}
