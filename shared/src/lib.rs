@@ -9,6 +9,7 @@ mod account;
 mod action;
 mod attempt;
 pub mod audit;
+pub mod backoff;
 mod clock;
 pub mod config;
 mod diagnosis;

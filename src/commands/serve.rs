@@ -8,6 +8,7 @@ use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
     metrics,
+    telling,
     wiring::{self, Context},
 };
 
@@ -37,6 +38,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
     let engine =
         if args.work { Some(worker::start(context, &store, &address, &[], None).await?) } else { None };
+    let telling = telling::start(context, &store, None)?;
     let scheme = if server.is_encrypted() { "https" } else { "http" };
     let listening = server.address()?;
     tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");
@@ -48,6 +50,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         }
         None => Exit::Success,
     };
+    telling::stop(telling).await;
     served?;
     Ok(exit)
 }

@@ -8,6 +8,7 @@ use crate::{
     cli::WorkerArgs,
     exit::{Exit, Failure, Outcome},
     metrics,
+    telling,
     wiring::{self, Context},
 };
 
@@ -20,9 +21,12 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
     };
     let (store, address) = context.open_store().await?;
     let engine = start(context, &store, &address, &args.account, args.name.as_deref()).await?;
+    let telling = telling::start(context, &store, args.name.as_deref())?;
     context.stop.clone().asked().await;
     tracing::info!("stopping: nothing more is leased, calls in flight finish");
-    Ok(stopped(engine.shutdown().await))
+    let exit = stopped(engine.shutdown().await);
+    telling::stop(telling).await;
+    Ok(exit)
 }
 
 /// Begins to work these accounts, or all that are configured where none is named. `name`: how this process is named in
