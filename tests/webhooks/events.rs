@@ -92,8 +92,10 @@ fn an_account_without_its_scope_or_with_bad_credentials_is_told_and_so_is_that_i
         assert!(halted["message"].as_str().unwrap().contains("usher "), "it says what to do: {halted}");
         place.sim.change_settings(|settings| settings.oauth = good).unwrap();
         place.sim.kill_tokens();
-        // Slow enough that it is still at work when it is believed that the account goes on.
-        place.sim.change_settings(|settings| settings.limits.light = Some(1)).unwrap();
+        // On one store it is still at work when it is believed that the account goes on, on the other it is long over.
+        if kind == Kind::Redis {
+            place.sim.change_settings(|settings| settings.limits.light = Some(1)).unwrap();
+        }
         place.usher(&["resume", &run, "--detach"]).succeeded();
         let resumed = receiver.one("account.resumed").data;
         assert_eq!((&resumed["account"], &resumed["why"]), (&json!("zoom-main"), &json!(why)), "{resumed}");
