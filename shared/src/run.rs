@@ -103,6 +103,7 @@ impl fmt::Display for RunPhase {
 
 /// What a person wants to know of a run in one word: derived from its phase, its flags and its account's hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Its time has not come.
@@ -213,6 +214,7 @@ pub struct Effort {
 
 /// Why an account's work stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// The vendor refuses the account's credentials.
@@ -225,6 +227,24 @@ pub enum HoldReason {
     Quota,
     /// Workers whose configurations differ about what guards the account are at work. Ends by itself, soon after they agree.
     Disagreement,
+}
+
+impl HoldReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Credentials, Self::Scope, Self::Breaker, Self::Quota, Self::Disagreement];
+
+    /// The word in exports: an interface, never changed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::Scope => "scope",
+            Self::Breaker => "breaker",
+            Self::Quota => "quota",
+            Self::Disagreement => "disagreement",
+        }
+    }
 }
 
 /// An account on hold: nothing is leased for it until the time, or until somebody releases it.
