@@ -32,11 +32,6 @@ impl About {
     pub fn saying(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
-
-    /// With a plan.
-    pub fn with_plan(self, plan: &PlanHash) -> Self {
-        Self { plan: Some(plan.clone()), ..self }
-    }
 }
 
 /// Tells that whoever uses this command does something. What can't be told is not done.
