@@ -7,6 +7,7 @@ use super::worker;
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
+    metrics, telling,
     wiring::{self, Context},
 };
 
@@ -19,6 +20,8 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         return Err(Failure::new(Exit::Configuration, format!("--listen: {problem}")));
     }
     somebody_may_call(config)?;
+    // Before anything is counted.
+    metrics::record()?;
     let (store, address) = context.open_store().await?;
     let parts = Parts {
         store: store.clone(),
@@ -27,11 +30,16 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         clock: wiring::clock(),
         stop: context.stop.watch(),
     };
+    let api = Api::new(parts);
+    let metrics_listen = args.metrics_listen.or(config.serve.metrics_listen);
+    // Kept to the end of this function, so that the last seconds can be scraped, too.
+    let _metrics = metrics_listen.map(|address| metrics::serve(address, api.scrape())).transpose()?;
     // Before anything is worked: an address that is taken should not cost a worker's start.
-    let server = Server::bind(Api::new(parts), listen)
+    let server = Server::bind(api, listen)
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
     let engine =
         if args.work { Some(worker::start(context, &store, &address, &[], None).await?) } else { None };
+    let telling = telling::start(context, &store, None)?;
     let scheme = if server.is_encrypted() { "https" } else { "http" };
     let listening = server.address()?;
     tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");
@@ -43,6 +51,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         }
         None => Exit::Success,
     };
+    telling::stop(telling).await;
     served?;
     Ok(exit)
 }
