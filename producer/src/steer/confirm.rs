@@ -1,7 +1,7 @@
 //! Somebody's word for a run that waits for it: apply, approve. Both name the plan that was seen.
 
 use usher_shared::{
-    Approval, Confirmation, Go, RunPhase, RunState, RunStatus, Timestamp,
+    Approval, Confirmation, Go, RunPhase, RunStatus, Timestamp,
     audit::AuditKind,
     identity::{PersonalToken, approval_text},
     plan::{Plan, PlanHash, PlanHasher, PlanPages},
@@ -24,14 +24,15 @@ pub enum Applied {
 /// # Errors
 /// [`SteerError::NoPlan`]; [`SteerError::Barred`] where it is over, being cancelled, or not looked up.
 pub fn can_be_applied(status: &RunStatus) -> Result<Applied, SteerError> {
-    match status.state() {
+    let barred = |barred| Err(SteerError::barred(status, barred));
+    match (status.phase, status.notes.plan.is_some()) {
         _ if !status.run.terms.plan => Err(SteerError::NoPlan(status.run.id.clone())),
-        _ if status.phase.is_over() || status.cancelled => {
-            Err(SteerError::barred(status, Barred::ApplyEnded))
-        }
+        _ if status.phase.is_over() || status.cancelled => barred(Barred::ApplyEnded),
         _ if status.notes.go.is_some() => Ok(Applied::Before),
-        RunState::Planned if status.notes.plan.is_some() => Ok(Applied::NotYet),
-        _ => Err(SteerError::barred(status, Barred::ApplyTooSoon)),
+        // A hold of the account is no matter of the plan: it goes on once that has ended.
+        (RunPhase::Resolved, true) if status.paused => barred(Barred::ApplyPaused),
+        (RunPhase::Resolved, true) => Ok(Applied::NotYet),
+        _ => barred(Barred::ApplyTooSoon),
     }
 }
 
@@ -102,7 +103,7 @@ pub async fn check_named(
     check_noted(&rehashed(store, status).await?, status)
 }
 
-/// Says that a plan is to be applied. The store refuses another hash than the run's.
+/// Says that a plan is to be applied. That it is what was seen is for [`check_named`] or [`same_as_noted`] to find out before.
 ///
 /// # Errors
 /// What the store answers.
@@ -142,4 +143,137 @@ pub async fn approve(
     let approval = Approval { by: name.to_owned(), at, plan: plan.clone(), signature };
     store.confirm(&run.id, &Confirmation::Approve(approval)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{
+        Counters, Effort, Hold, HoldReason, NewRun, PlanNote, Priority, RunNotes, Terms, identity::Proof,
+        store::memory::MemoryStore,
+    };
+
+    use super::*;
+
+    fn hash(digit: char) -> PlanHash {
+        digit.to_string().repeat(64).parse().unwrap()
+    }
+
+    /// A run in this phase; a plan, looked up, unless it is sealed.
+    fn status(phase: RunPhase) -> RunStatus {
+        let note = PlanNote { hash: hash('a'), at: Timestamp::default(), change: 1, active_users: None };
+        RunStatus {
+            notes: RunNotes { plan: Some(note).filter(|_| phase != RunPhase::Sealed), ..RunNotes::default() },
+            run: NewRun {
+                terms: Terms { plan: true, ..Terms::default() },
+                id: "20261121-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority: Priority::Normal,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: Timestamp::default(),
+            },
+            phase,
+            paused: false,
+            cancelled: false,
+            admission: None,
+            by_action: Default::default(),
+            counters: Counters::default(),
+            effort: Effort::default(),
+            sealed_at: None,
+            finished_at: None,
+            fresh_at: None,
+            hold: None,
+        }
+    }
+
+    fn applied(mut status: RunStatus) -> RunStatus {
+        status.notes.go = Some(Go { by: "test".into(), at: Timestamp::default(), plan: hash('a') });
+        status
+    }
+
+    #[test]
+    fn only_a_plan_that_waits_for_it_is_applied() {
+        use RunPhase as P;
+        let cancelled = RunStatus { cancelled: true, ..status(P::Resolved) };
+        let hold = Hold {
+            reason: HoldReason::Quota,
+            message: String::new(),
+            since: Timestamp::default(),
+            until: None,
+        };
+        let held = RunStatus { hold: Some(hold), ..status(P::Resolved) };
+        let mut no_plan = status(P::Resolved);
+        no_plan.run.terms.plan = false;
+        let cases = [
+            (status(P::Resolved), "NotYet"),
+            (applied(status(P::Resolved)), "Before"),
+            (applied(status(P::Admitted)), "Before"),
+            (
+                status(P::Sealed),
+                "run 20261121-k3f9zm is resolving: it can be applied once everybody has been looked up",
+            ),
+            (
+                RunStatus { paused: true, ..status(P::Resolved) },
+                "run 20261121-k3f9zm is paused: it can be applied once it is resumed",
+            ),
+            (held, "NotYet"),
+            (cancelled, "run 20261121-k3f9zm is being cancelled: plan again"),
+            (applied(status(P::Finished)), "run 20261121-k3f9zm is finished: plan again"),
+            (no_plan, "run 20261121-k3f9zm is no plan, but a run that goes on by itself"),
+        ];
+        for (status, expected) in cases {
+            let said = match can_be_applied(&status) {
+                Ok(applied) => format!("{applied:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn only_what_is_looked_up_and_not_under_way_is_approved() {
+        use RunPhase as P;
+        let cases = [
+            (status(P::Resolved), "approved"),
+            (applied(status(P::Resolved)), "approved"),
+            (
+                status(P::Sealed),
+                "run 20261121-k3f9zm is resolving: it can be approved once everybody has been looked up",
+            ),
+            (status(P::Admitted), "run 20261121-k3f9zm is under way already: there is nothing to approve"),
+            (status(P::Cancelled), "run 20261121-k3f9zm is cancelled: there is nothing to approve"),
+        ];
+        for (status, expected) in cases {
+            let said =
+                can_be_approved(&status).map_or_else(|error| error.to_string(), |()| "approved".into());
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_not_what_was_noted_is_refused() {
+        let plan = |digit| Plan { hash: Some(hash(digit)), ..Plan::default() };
+        let planned = status(RunPhase::Resolved);
+        assert_eq!(same_as_noted(&plan('a'), &planned).unwrap(), &hash('a'));
+        let error = same_as_noted(&plan('b'), &planned).unwrap_err().to_string();
+        assert!(error.contains("aaaaaaaaaaaaaaaa") && error.contains("bbbbbbbbbbbbbbbb"), "{error}");
+        let error = same_as_noted(&plan('a'), &status(RunPhase::Sealed)).unwrap_err();
+        assert!(matches!(error, SteerError::NotPlannedYet(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_approves_what_their_own_token_submitted_and_nothing_is_told_of_it() {
+        let clock = std::sync::Arc::new(usher_shared::ManualClock::new(Timestamp::default()));
+        let store: SharedStore = std::sync::Arc::new(MemoryStore::new(clock));
+        let mut own = status(RunPhase::Resolved);
+        own.run.terms.proof = Some(Proof { by: "ann".into(), signature: String::new() });
+        let token = PersonalToken::generate().unwrap();
+        let approved = approve(&store, &own, &hash('a'), ("ann", &token), None, Timestamp::default()).await;
+        assert_eq!(
+            approved.unwrap_err().to_string(),
+            "ann submitted run 20261121-k3f9zm: another person has to approve it"
+        );
+        assert_eq!(store.audit(1, 10).await.unwrap(), []);
+    }
 }
