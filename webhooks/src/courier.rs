@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The right to deliver a message lasts so long: longer than a try with all that goes with it.
-const TAKEN_FOR: Duration = Duration::from_secs(60);
+const TAKEN_FOR: Duration = Duration::from_secs(40);
 /// How often it is looked for messages that other processes posted.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What is under way when it is told to stop has so long; what is not done then is tried again once the right has lapsed.
