@@ -227,6 +227,24 @@ pub enum HoldReason {
     Disagreement,
 }
 
+impl HoldReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Credentials, Self::Scope, Self::Breaker, Self::Quota, Self::Disagreement];
+
+    /// The word in exports: an interface, never changed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credentials => "credentials",
+            Self::Scope => "scope",
+            Self::Breaker => "breaker",
+            Self::Quota => "quota",
+            Self::Disagreement => "disagreement",
+        }
+    }
+}
+
 /// An account on hold: nothing is leased for it until the time, or until somebody releases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {

@@ -19,18 +19,11 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         stop: context.stop.watch(),
     };
     let listen = args.listen.unwrap_or(context.config.serve.listen);
-    let server = Server::bind(Api::new(parts), listen).map_err(|error| {
-        Failure::new(
-            Exit::Configuration,
-            format!("{listen} can't be listened on: {error}; name another with --listen"),
-        )
-    })?;
+    let server =
+        Server::bind(Api::new(parts), listen).map_err(|error| Failure::new(Exit::Configuration, error))?;
     let listening = server.address()?;
-    tracing::info!(address = %listening, store = %address, "serving until told to stop");
-    let mut stop = context.stop.clone();
-    tokio::select! {
-        ended = server.run() => ended?,
-        () = stop.asked() => {}
-    }
+    let scheme = if server.is_encrypted() { "https" } else { "http" };
+    tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");
+    server.run().await?;
     Ok(Exit::Success)
 }

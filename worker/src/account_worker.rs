@@ -11,6 +11,7 @@ use crate::{
     backend::LeaseBackend,
     backoff::Backoff,
     execute::execute,
+    metrics,
     pulse::telling,
     steward::steward,
     view::{AccountView, REFRESH},
@@ -18,6 +19,7 @@ use crate::{
 
 /// Works an account until the worker is to stop: then leases nothing more, finishes what is in flight, gives back the rest.
 pub(crate) async fn work(account: Arc<Account>, views: watch::Sender<AccountView>) {
+    metrics::begin(&account);
     let display = show(&account, &views);
     let working = telling(&account, async {
         tokio::join!(lease_and_execute(&account), steward(Arc::clone(&account)));
@@ -26,6 +28,7 @@ pub(crate) async fn work(account: Arc<Account>, views: watch::Sender<AccountView
         () = working => {}
         never = display => match never {},
     }
+    metrics::observe(&account);
     views.send_replace(AccountView::of(&account));
 }
 
@@ -69,6 +72,7 @@ async fn run_apalis(account: &Arc<Account>) -> Result<(), WorkerError> {
 async fn show(account: &Account, views: &watch::Sender<AccountView>) -> Infallible {
     loop {
         tokio::time::sleep(REFRESH).await;
+        metrics::observe(account);
         let now = AccountView::of(account);
         views.send_if_modified(|view| {
             let changed = *view != now;

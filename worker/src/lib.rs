@@ -17,6 +17,7 @@ pub mod health;
 mod holds;
 pub mod limiter;
 mod meter;
+pub mod metrics;
 pub mod next_step;
 pub mod provider;
 mod pulse;

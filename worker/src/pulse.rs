@@ -8,6 +8,7 @@ use usher_shared::{Action, HeldReason, LanePulse, Pulse, RunPhase, RunStatus};
 use crate::{
     account::Account,
     limiter::LimiterStatus,
+    metrics::{self, StoreCall},
     provider::{Call, Label},
 };
 
@@ -48,6 +49,7 @@ async fn tell(account: &Account) -> Infallible {
 
 async fn publish(account: &Account, pulse: &Pulse) {
     if let Err(error) = account.store.publish_pulse(pulse).await {
+        metrics::store_failed(&account.name, StoreCall::Pulse);
         tracing::debug!(account = %account.name, %error, "what goes on could not be told");
     }
 }
@@ -67,6 +69,16 @@ pub(crate) fn pulse(account: &Account) -> Pulse {
 
 /// The label of changes, and every other that something is known of.
 fn lanes(account: &Account) -> Vec<LanePulse> {
+    let changes = account.provider.label(Call::Apply(Action::Deactivate));
+    all_lanes(account)
+        .into_iter()
+        .map(|(_, lane)| lane)
+        .filter(|lane| lane.label == changes.0 || lane.refusals > 0 || is_busy(lane))
+        .collect()
+}
+
+/// Every label, whether something is known of it or not.
+pub(crate) fn all_lanes(account: &Account) -> Vec<(Label, LanePulse)> {
     let started = account.meter.rates();
     let changes = account.provider.label(Call::Apply(Action::Deactivate));
     let mut labels: Vec<Label> = account.provider.rates().into_iter().map(|rate| rate.label).collect();
@@ -76,8 +88,7 @@ fn lanes(account: &Account) -> Vec<LanePulse> {
     labels.dedup();
     labels
         .into_iter()
-        .map(|label| lane(account, label, started.get(&label).copied().unwrap_or(0.0)))
-        .filter(|lane| lane.label == changes.0 || lane.refusals > 0 || is_busy(lane))
+        .map(|label| (label, lane(account, label, started.get(&label).copied().unwrap_or(0.0))))
         .collect()
 }
 

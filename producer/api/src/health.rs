@@ -1,12 +1,13 @@
 //! Whether the server is there, and whether it can do anything. Without a token: load balancers ask.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api,
+    extract::Json,
     problem::{Kind, Problem, ProblemBody},
 };
 

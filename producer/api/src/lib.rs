@@ -8,7 +8,11 @@
 //! [`routes()`] is the whole tree, with its OpenAPI description; [`server::Server`] listens.
 
 mod auth;
+mod docs;
+mod extract;
 mod health;
+mod layers;
+mod limits;
 mod live;
 mod observe;
 pub mod problem;
@@ -18,6 +22,7 @@ pub mod server;
 mod state;
 mod steer;
 mod submit;
+pub mod tls;
 
 pub use routes::routes;
 pub use state::{Api, Parts};

@@ -1,6 +1,7 @@
 //! The tree of calls, and its description.
 
-use axum::{Router, middleware};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -10,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     Api,
     auth::authenticate,
-    health, live, observe,
+    docs, health, layers, live, observe,
     problem::{Kind, Problem, ProblemBody},
     runs, steer, submit,
 };
@@ -46,8 +47,8 @@ impl Modify for Bearer {
     }
 }
 
-/// The whole tree, and its description by OpenAPI 3.1.
-pub fn routes(api: &Api) -> (Router, utoipa::openapi::OpenApi) {
+/// The whole tree, and its description by OpenAPI 3.1, which it serves, too.
+pub fn routes(api: &Api) -> (Router, Value) {
     let behind_token = OpenApiRouter::new()
         .merge(submit::router())
         .merge(runs::router())
@@ -59,12 +60,17 @@ pub fn routes(api: &Api) -> (Router, utoipa::openapi::OpenApi) {
         .merge(health::router())
         .merge(observe::router(api))
         .split_for_parts();
+    // Texts and numbers alone: it can't fail.
+    let description = docs::complete(serde_json::to_value(openapi).unwrap_or_default());
+    let longest = usize::try_from(api.config.serve.max_body_mib << 20).unwrap_or(usize::MAX);
     let router = router
+        .merge(docs::router(&description))
         .fallback(async || {
             Problem::new(Kind::NoSuchPath, "/openapi.json lists what there is, /docs shows it")
         })
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "/openapi.json lists what there is, /docs shows it")
-        });
-    (router.with_state(api.clone()), openapi)
+        })
+        .layer(DefaultBodyLimit::max(longest));
+    (layers::around(router.with_state(api.clone())), description)
 }

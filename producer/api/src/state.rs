@@ -9,9 +9,17 @@ use usher_shared::{
     store::SharedStore,
 };
 
+use crate::limits::Limits;
+
 /// What every call needs; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Api(Arc<Parts>);
+pub struct Api(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    limits: Limits,
+}
 
 /// The parts of it.
 pub struct Parts {
@@ -37,7 +45,13 @@ impl Api {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let limits = Limits::new(&parts.config);
+        Self(Arc::new(Inner { parts, limits }))
+    }
+
+    /// What callers may ask for at a time.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// The store's time: what its workers go by. This machine's where the store does not tell.
@@ -55,6 +69,6 @@ impl Api {
 impl Deref for Api {
     type Target = Parts;
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     decide::quota_hold,
     execute::{give_back_lease, hold_account},
     limiter::{HORIZON, Parked, Permit},
+    metrics::{self, StoreCall},
     provider::{Call, Label},
 };
 
@@ -244,6 +245,7 @@ impl Feeder {
                 }
                 Err(error) => {
                     failures += 1;
+                    metrics::store_failed(&account.name, StoreCall::Lease);
                     let wait = if error.is_retryable() {
                         tracing::warn!(account = %account.name, %error, "no jobs can be leased for now; trying again");
                         Backoff::SERVICE.ceiling(failures)

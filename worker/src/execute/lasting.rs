@@ -4,7 +4,11 @@ use std::convert::Infallible;
 
 use usher_shared::store::StoreError;
 
-use crate::{account::Account, backend::Work};
+use crate::{
+    account::Account,
+    backend::Work,
+    metrics::{self, StoreCall},
+};
 
 /// Does something under a lease, renewing it every third of its length beside it. The lease may lapse all the same, where
 /// the store does not answer; what is then written under it is refused.
@@ -28,7 +32,10 @@ async fn keep(work: &mut Work, account: &Account) -> Infallible {
                 tracing::warn!(%error, "the lease lapsed while its call was under way");
                 std::future::pending::<()>().await;
             }
-            Err(error) => tracing::warn!(%error, "the lease is not renewed yet"),
+            Err(error) => {
+                metrics::store_failed(&account.name, StoreCall::Renew);
+                tracing::warn!(%error, "the lease is not renewed yet");
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     deadline::deadline,
     decide::{JobFacts, POISON_DEATHS, RatePause, RetryPolicy, decide},
     health::Seen,
+    metrics,
     provider::{Reply, Throttle},
     resolve::ruled_out,
 };
@@ -58,6 +59,7 @@ async fn carry_out(mut work: Work, account: Arc<Account>) {
             return give_back(&account, work).await;
         }
         Err(ready::NotReady::Lapsed) => {
+            metrics::lease_lost(&account.name);
             return tracing::warn!("the lease lapsed before its call; no call was made");
         }
     }

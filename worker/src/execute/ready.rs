@@ -5,7 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use usher_shared::store::StoreError;
 
-use crate::{account::Account, backend::Work};
+use crate::{
+    account::Account,
+    backend::Work,
+    metrics::{self, StoreCall},
+};
 
 /// A permit whose call would start later than this after its time is changed for a fresh one: calls that were held up
 /// together would otherwise arrive together.
@@ -79,6 +83,7 @@ async fn lasting(work: &mut Work, account: &Account) -> Result<(), NotReady> {
         Ok(()) => work.lasts_until = asked_at + account.lease_ttl(),
         Err(StoreError::LeaseLapsed(_)) => return Err(NotReady::Lapsed),
         Err(error) => {
+            metrics::store_failed(&account.name, StoreCall::Renew);
             tracing::warn!(%error, "the lease could not be renewed before its call");
             return Err(NotReady::GiveBack("its lease is too short for a call"));
         }

@@ -7,7 +7,12 @@ use usher_shared::{
     store::{Lease, StoreError},
 };
 
-use crate::{account::Account, backend::Work, backoff::Backoff};
+use crate::{
+    account::Account,
+    backend::Work,
+    backoff::Backoff,
+    metrics::{self, StoreCall},
+};
 
 /// Finishes a lease with its reports. What can't be written before the lease lapses is dropped: the store then records
 /// the attempt as lost, and the job runs again.
@@ -16,6 +21,7 @@ pub(super) async fn record(account: &Account, lease: Lease, lasts_until: Duratio
     loop {
         let error = match account.store.finish(copied(&lease), reports.clone()).await {
             Ok(()) => {
+                metrics::recorded(&account.name, lease.action, &reports);
                 let ended = reports.iter().filter_map(|report| Some(report.attempt.as_ref()?.ended_at)).max();
                 ended.into_iter().for_each(|ended_at| account.recorded(&lease.run, ended_at));
                 return;
@@ -27,6 +33,7 @@ pub(super) async fn record(account: &Account, lease: Lease, lasts_until: Duratio
             StoreError::LeaseLapsed(_) => {
                 // After a failure the earlier try may have gone through: then this is how it shows.
                 if failures == 0 {
+                    metrics::lease_lost(&account.name);
                     tracing::warn!(
                         "the lease lapsed before its outcome could be recorded; the job runs again"
                     );
@@ -37,11 +44,13 @@ pub(super) async fn record(account: &Account, lease: Lease, lasts_until: Duratio
             }
             error if error.is_retryable() && !left.is_zero() => {
                 failures += 1;
+                metrics::store_failed(&account.name, StoreCall::Finish);
                 let wait = Backoff::SERVICE.interval(failures, &mut *account.random()).min(left);
                 tracing::warn!(%error, "the outcome is not recorded yet; trying again");
                 tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
             }
             error => {
+                metrics::store_failed(&account.name, StoreCall::Finish);
                 tracing::error!(%error, "the outcome could not be recorded; the job runs again once its lease has lapsed");
                 return;
             }

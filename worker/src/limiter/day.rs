@@ -18,6 +18,7 @@ use crate::{
     account::locked,
     backoff::Backoff,
     decide::RatePause,
+    metrics::{self, StoreCall},
     provider::{Label, Rate},
 };
 
@@ -104,6 +105,7 @@ impl DayLimiter {
                 }
                 Err(error) => {
                     failures += 1;
+                    metrics::store_failed(&self.account, StoreCall::Quota);
                     let wait = Backoff::SERVICE.ceiling(failures);
                     tracing::warn!(account = %self.account, %error, ?wait, "the day's calls can't be counted for now; trying again");
                     tokio::time::sleep(wait).await;

@@ -26,6 +26,7 @@ use crate::{
     backoff::Backoff,
     execute::hold_account,
     gate::AccountGate,
+    metrics::{self, StoreCall},
     next_step::{NextStep, next_step, waits_its_turn},
     pulse::has_work,
     resolve::{Asked, Asker, Patience, ResolveError, Resolver, count_active},
@@ -132,6 +133,7 @@ impl Steward {
             }
             Err(error) => {
                 self.failures += 1;
+                metrics::store_failed(&self.account.name, StoreCall::Steward);
                 let wait = Backoff::SERVICE.ceiling(self.failures);
                 tracing::warn!(account = %self.account.name, %error, "the runs can't be looked after for now; trying again");
                 self.account.unless_stopping(tokio::time::sleep(wait)).await;
@@ -304,6 +306,7 @@ impl Steward {
     /// Takes note of the resolves that have ended.
     fn reap(&mut self) {
         while let Some(ended) = self.resolves.try_join_next() {
+            metrics::resolved(&self.account.name, matches!(&ended, Ok((_, Ok(())))));
             match ended {
                 Ok((run, Ok(()))) => {
                     self.resolving.remove(&run);

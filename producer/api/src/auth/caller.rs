@@ -105,12 +105,15 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let from = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(|| "unknown".to_owned(), |ConnectInfo(address)| address.ip().to_string());
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
     let header = request.headers().get(header::AUTHORIZATION);
-    let caller = known(&api.config, header.and_then(|value| value.to_str().ok()), from)?;
+    let named = from.map_or_else(|| "unknown".to_owned(), |address| address.to_canonical().to_string());
+    let caller = match known(&api.config, header.and_then(|value| value.to_str().ok()), named) {
+        Ok(caller) => caller,
+        Err(problem) => return Err(api.limits().unknown(from).err().unwrap_or(problem)),
+    };
+    tracing::Span::current().record("token", caller.name());
+    api.limits().call(caller.name())?;
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }

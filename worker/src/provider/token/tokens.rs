@@ -16,7 +16,7 @@ use super::{
     Fleet, Token, TokenSource,
     fleet::{Ask, NoToken},
 };
-use crate::provider::Reply;
+use crate::{metrics, provider::Reply};
 
 /// A renewal ahead of time that failed is tried again after this share of the time that is left,
 const AGAIN_AFTER_SHARE: u32 = 4;
@@ -133,6 +133,7 @@ impl Inner {
 
     async fn renew(&self) -> Result<Arc<Token>, Reply> {
         let renewed = self.fetch().await.map(Arc::new);
+        metrics::token(&self.account, renewed.is_ok());
         let mut held = self.held();
         let now = self.clock.now();
         let old = held.good(now).cloned();

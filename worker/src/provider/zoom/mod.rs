@@ -39,6 +39,7 @@ use super::{
     strike::strike,
     token::{Fleet, Tokens},
 };
+use crate::metrics;
 use directory::NoUser;
 pub use rates::{LIGHT, MEDIUM};
 pub(super) use rates::{label, rates};
@@ -99,7 +100,12 @@ impl ZoomProvider {
             .shelf
             .clone()
             .map(|shelf| Fleet::new(account, shelf, credentials.sealing(), call_timeout));
-        let source = ZoomTokens { client: client.clone(), credentials, clock: Arc::clone(&clock) };
+        let source = ZoomTokens {
+            account: account.clone(),
+            client: client.clone(),
+            credentials,
+            clock: Arc::clone(&clock),
+        };
         let tokens = Tokens::new(account, Box::new(source), fleet, clock, call_timeout);
         let base_url = config.base_url.as_str().trim_end_matches('/').to_owned();
         Ok(Self { account: account.clone(), base_url, client, tokens, client_secret, rates, options })
@@ -141,7 +147,11 @@ impl ZoomProvider {
         let mut request = request.build().map_err(|_| self.unbuildable())?;
         request.headers_mut().insert(AUTHORIZATION, token.bearer.clone());
         let limit = if call == Call::List { PAGE_BODY } else { SMALL_BODY };
-        let mut answer = match exchange(&self.client, request, limit, deadline).await {
+        let (began, label) = (Instant::now(), rates::label(call));
+        let answered = exchange(&self.client, request, limit, deadline).await;
+        let http = answered.as_ref().ok().map(|answer| answer.status);
+        metrics::called(&self.account, label, metrics::call_word(call), http, began.elapsed());
+        let mut answer = match answered {
             Ok(answer) => answer,
             Err(none) => {
                 let mut reply = Reply::from(none);
@@ -151,6 +161,9 @@ impl ZoomProvider {
         };
         strike(&mut answer, &[&token.secret, &self.client_secret]);
         let reply = classify::classify(call, &answer, self.now());
+        if reply.verdict == Verdict::Throttled {
+            metrics::refused(&self.account, label);
+        }
         if reply.verdict == Verdict::Unauthorized || reply.halt.is_some() {
             self.tokens.refused(&token);
         }

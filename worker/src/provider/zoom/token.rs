@@ -9,15 +9,21 @@ use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 use url::Url;
-use usher_shared::{Clock, Verdict};
+use usher_shared::{AccountName, Clock, Verdict};
 
 use super::grant::{Whence, grant};
-use crate::provider::{
-    Reply,
-    http::{SMALL_BODY, exchange},
-    strike::strike,
-    token::{Granted, Sealing, TokenSource},
+use crate::{
+    metrics,
+    provider::{
+        Label, Reply,
+        http::{SMALL_BODY, exchange},
+        strike::strike,
+        token::{Granted, Sealing, TokenSource},
+    },
 };
+
+/// The token endpoint counts for itself: no limit of the API's.
+const TOKEN: Label = Label("token");
 
 /// What the token endpoint is asked with.
 pub(super) struct Credentials {
@@ -62,6 +68,7 @@ impl Credentials {
 /// Zoom's token endpoint, asked with one app's credentials.
 #[derive(Debug)]
 pub(super) struct ZoomTokens {
+    pub(super) account: AccountName,
     pub(super) client: Client,
     pub(super) credentials: Credentials,
     pub(super) clock: Arc<dyn Clock>,
@@ -79,12 +86,15 @@ impl TokenSource for ZoomTokens {
             ..Reply::of(Verdict::Transient)
         })?;
         request.headers_mut().insert(AUTHORIZATION, credentials.basic());
-        let mut answer =
-            exchange(&self.client, request, SMALL_BODY, deadline).await.map_err(|none| Reply {
-                // Whatever became of the request for a token, no user was changed by it.
-                may_have_applied: false,
-                ..Reply::from(none)
-            })?;
+        let began = Instant::now();
+        let answered = exchange(&self.client, request, SMALL_BODY, deadline).await;
+        let http = answered.as_ref().ok().map(|answer| answer.status);
+        metrics::called(&self.account, TOKEN, "token", http, began.elapsed());
+        let mut answer = answered.map_err(|none| Reply {
+            // Whatever became of the request for a token, no user was changed by it.
+            may_have_applied: false,
+            ..Reply::from(none)
+        })?;
         strike(&mut answer, &[&credentials.client_secret, &credentials.pair()]);
         grant(&answer, &credentials.whence, self.clock.now())
     }
