@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use usher_shared::{RunId, RunStatus, store::SharedStore};
+use usher_shared::{RunId, RunStatus, store::SharedStore, view::Scene};
 use usher_worker::verify::Verification;
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
         numbers::{count, of},
         table::printable,
     },
-    scene::Scene,
     wiring::{self, Context},
 };
 

@@ -1,6 +1,5 @@
 //! The `usher` command: deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows.
 
-mod activity;
 mod audit;
 mod cli;
 mod commands;
@@ -16,11 +15,9 @@ mod outlook;
 mod plan;
 mod progress;
 mod report;
-mod scene;
 mod signals;
 mod submission;
 mod timing;
-mod waits;
 mod who;
 mod wiring;
 mod work;

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use usher_shared::{AccountName, DayUse, Priority, RunStatus, Timestamp, config::Config, store::SharedStore};
+use usher_shared::{
+    AccountName, DayUse, Priority, RunStatus, Timestamp,
+    config::Config,
+    store::SharedStore,
+    view::{Activity, Lane},
+};
 use usher_worker::limiter::spacing;
 
 use crate::{
-    activity::{Activity, Lane},
     forecast::{Day, Load},
     limits,
     report::{

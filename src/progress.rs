@@ -7,18 +7,19 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use usher_shared::{RunState, RunStatus};
+use usher_shared::{
+    RunState, RunStatus,
+    view::{Activity, Lane, Scene, Why},
+};
 use usher_worker::limiter::{period, spacing};
 
 use crate::{
-    activity::{Activity, Lane},
     console,
     forecast::{Day, Load},
     report::{
         moments::{date, ordinal},
         numbers::{count, duration, of, per_second},
     },
-    scene::Scene,
 };
 
 /// A line elsewhere than on a terminal comes this often.
@@ -34,7 +35,7 @@ pub struct Progress {
 
 enum Shape {
     Bar(ProgressBar),
-    Lines { last: Option<Instant>, said: String, why: Option<&'static str> },
+    Lines { last: Option<Instant>, said: String, why: Option<Why> },
     Quiet,
 }
 

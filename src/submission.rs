@@ -10,16 +10,22 @@ use usher_producer::{
     intake::{self, BadRow, IntakeOptions, Row, RowProblem},
     submit::{Contents, Description, Draft, FillOptions, Filled, Key, SubmitError, Submitted},
 };
-use usher_shared::{Action, RunId, Terms, Timestamp, config::StoreAddress, store::SharedStore};
+use usher_shared::{
+    Action, RunId, Terms, Timestamp,
+    config::StoreAddress,
+    store::SharedStore,
+    view::{
+        activity,
+        guards::{guards, share},
+    },
+};
 use usher_worker::provider::SharedProvider;
 
 use crate::{
-    activity,
     cli::Submission,
     console,
     exit::{Exit, Failure},
     outlook::outlook,
-    plan::guards::{guards, share},
     report::{numbers::of, table::printable},
     timing, who,
     wiring::{self, Context},

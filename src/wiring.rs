@@ -7,12 +7,14 @@ use std::{
 };
 
 use indicatif::MultiProgress;
+use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
 use usher_shared::{
-    AccountName, Clock, RunId, WorkerId,
+    AccountName, Clock, RunId, RunStatus, WorkerId,
     audit::{AuditHead, AuditKey},
     config::{AccountConfig, Config, ConfigError, StoreAddress},
     store::{self, SharedStore, StoreError, redis::RedisStore, sqlite::SqliteStore},
+    view::{Observer, Reader},
 };
 use usher_worker::{
     AccountSetup, EngineConfig,
@@ -253,6 +255,12 @@ pub fn worker_id(name: Option<&str>) -> WorkerId {
         Some(name) => WorkerId::new(name),
         None => WorkerId::new(&format!("{}:{}", host(), std::process::id())),
     }
+}
+
+/// Watches what goes on around a run, for somebody at this command line.
+pub fn observer(store: &SharedStore, address: &StoreAddress, status: &RunStatus) -> Observer {
+    let reader = Reader::CommandLine(address.clone());
+    Observer::of(store, &status.run.account, reader, clock(), TimeZone::system())
 }
 
 /// The time, as the whole program sees it: one clock, that does not jump when the machine's is set.

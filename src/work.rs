@@ -8,6 +8,7 @@ use usher_shared::{
     audit::AuditKind,
     config::StoreAddress,
     store::{SharedStore, StoreError},
+    view::{Observer, Scene, is_answered},
 };
 use usher_worker::{
     AccountView, Engine, EngineError, PacedGate,
@@ -23,8 +24,6 @@ use crate::{
     exit::{Exit, Failure},
     progress::Progress,
     report::numbers::{count, of},
-    scene::{Observer, Scene},
-    waits::is_answered,
     wiring::{self, Context},
 };
 
@@ -83,7 +82,7 @@ pub async fn to_its_end(
     let plan = plan(&provider);
     let mut shown = Shown {
         progress: Progress::new(&context.bars, context.global.quiet),
-        observer: Observer::of(store, address, &status),
+        observer: wiring::observer(store, address, &status),
     };
     let (stopped, engine) =
         work_or_follow(context, store, address, &status, &provider, &mut shown, Goal::Over).await?;
@@ -142,7 +141,7 @@ pub async fn until_planned(
     let status = find(store, run).await?;
     let mut shown = Shown {
         progress: Progress::new(&context.bars, context.global.quiet),
-        observer: Observer::of(store, address, &status),
+        observer: wiring::observer(store, address, &status),
     };
     let stopped = match provider {
         Some(provider) => {

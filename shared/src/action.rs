@@ -8,6 +8,7 @@ use crate::Status;
 
 /// What is wanted. Every action sets a desired state, so doing it twice at once is harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The user can't sign in any more. Zoom: all licences are released with it.
@@ -79,6 +80,7 @@ impl fmt::Display for Action {
 
 /// How soon a run's jobs are worked: every urgent job before every normal one, every normal one before bulk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// Takes the next permit: "this person was dismissed a minute ago".

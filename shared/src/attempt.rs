@@ -8,6 +8,7 @@ use crate::{Outcome, Timestamp, WorkerId};
 
 /// What a provider's reply means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The vendor confirmed the change.

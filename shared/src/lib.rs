@@ -9,6 +9,7 @@ mod account;
 mod action;
 mod attempt;
 pub mod audit;
+pub mod backoff;
 mod clock;
 pub mod config;
 mod diagnosis;
@@ -25,6 +26,7 @@ mod request;
 mod run;
 pub mod store;
 mod user;
+pub mod view;
 
 pub use account::{AccountName, AccountNameError};
 pub use action::{Action, Priority, UnknownWord};

@@ -49,6 +49,7 @@ pub struct PlanNote {
 
 /// Why a resolved run is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HeldReason {
     /// It is a plan that nobody said to apply.

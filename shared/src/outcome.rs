@@ -15,6 +15,7 @@ pub const PARTLY_RESTORED: &str = "partly_restored";
 
 /// The final fact of a job. Every job ends in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = OutcomeKind))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The vendor confirmed the change, or a lost reply was followed by "already there".

@@ -103,6 +103,7 @@ impl fmt::Display for RunPhase {
 
 /// What a person wants to know of a run in one word: derived from its phase, its flags and its account's hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Its time has not come.
@@ -213,6 +214,7 @@ pub struct Effort {
 
 /// Why an account's work stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// The vendor refuses the account's credentials.

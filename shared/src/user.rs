@@ -105,6 +105,7 @@ impl fmt::Display for UserRef {
 
 /// Whether a user can sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserStatus))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Can sign in.

@@ -1,7 +1,10 @@
 //! `usher apply`: carries out exactly what was planned.
 
 use usher_shared::{
-    Confirmation, Go, RunId, RunState, RunStatus, audit::AuditKind, config::StoreAddress, plan::PlanHash,
+    Confirmation, Go, RunId, RunState, RunStatus,
+    audit::AuditKind,
+    config::StoreAddress,
+    plan::{Plan, PlanHash},
     store::SharedStore,
 };
 use usher_worker::provider::SharedProvider;
@@ -16,7 +19,7 @@ use crate::{
     cli::{ApplyArgs, Ending, StatusArgs},
     console,
     exit::{Exit, Failure, Outcome},
-    plan::Plan,
+    plan,
     report::{moments::roughly, numbers::of},
     submission::now,
     wiring::{self, Context},
@@ -40,11 +43,11 @@ pub async fn apply(context: &Context, args: &ApplyArgs) -> Outcome {
     let manner = Manner { all: args.all, asks: true, ..Manner::default() };
     // Programs that want JSON get the status at the end, and it alone.
     let plan = if args.ending.json || context.global.quiet && args.yes {
-        Plan::read(&store, &status, 0, None).await?
+        plan::read(&store, &status, 0, None).await?
     } else {
         show(context, &store, &status, &manner).await?
     };
-    let hash = plan.refuse_another(&status)?.clone();
+    let hash = plan::refuse_another(&plan, &status)?.clone();
     confirmed(context, &store, &status, &plan, &hash, args.yes).await?;
     carry_out(context, &store, &address, &args.run, provider, &follow).await
 }

@@ -16,6 +16,7 @@ use crate::{
     cli::ApproveArgs,
     console,
     exit::{Exit, Failure, Outcome},
+    plan,
     report::{moments::roughly, table::printable},
     submission::now,
     who,
@@ -33,7 +34,7 @@ pub async fn approve(context: &Context, args: &ApproveArgs) -> Outcome {
     may_approve(&context.config, &status, &name)?;
 
     let plan = show(context, &store, &status, &Manner { asks: true, ..Manner::default() }).await?;
-    let hash = plan.refuse_another(&status)?;
+    let hash = plan::refuse_another(&plan, &status)?;
     let asked = now(&store).await.since(run.created_at);
     let proved = match &run.terms.proof {
         Some(proof) => format!("; says to be {}, by a token that workers verify", printable(&proof.by)),

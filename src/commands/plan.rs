@@ -6,8 +6,9 @@ use jiff::tz::TimeZone;
 use usher_shared::{
     RunPhase, RunState, RunStatus,
     config::{Config, StoreAddress},
-    plan::PlanKind,
+    plan::{Plan, PlanKind},
     store::SharedStore,
+    view::guards::{Guards, guards},
 };
 
 use super::status::verdict;
@@ -17,9 +18,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     outlook::outlook,
     plan::{
-        NAMED, Plan,
-        guards::{Guards, guards},
-        json,
+        self, NAMED, json,
         shown::{Around, text},
     },
     submission::{self, now},
@@ -81,7 +80,7 @@ pub async fn show(
 ) -> Result<Plan, Failure> {
     let named = if manner.all { usize::MAX } else { NAMED };
     let account = context.config.accounts.get(&status.run.account);
-    let plan = Plan::read(store, status, named, account).await?;
+    let plan = plan::read(store, status, named, account).await?;
     if manner.json {
         json::write(store, status, &plan, &mut io::stdout()).await?;
         return Ok(plan);

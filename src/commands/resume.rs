@@ -10,7 +10,6 @@ use crate::{
     cli::ResumeArgs,
     console,
     exit::{Exit, Failure, Outcome},
-    scene::Observer,
     wiring::{self, Context},
     work,
 };
@@ -57,7 +56,7 @@ async fn tell_what_stands(
     run: &RunId,
 ) -> Result<(), Failure> {
     let status = find(store, run).await?;
-    let scene = Observer::of(store, address, &status).look(&status, None).await;
+    let scene = wiring::observer(store, address, &status).look(&status, None).await;
     for wait in scene.waits.iter().filter(|wait| wait.until.is_some()) {
         console::hint(
             context.global.quiet,

@@ -1,13 +1,12 @@
 //! `usher runs`: the newest runs.
 
-use usher_shared::{RunState, RunStatus};
+use usher_shared::{RunState, RunStatus, view::StatusView};
 
 use crate::{
     cli::RunsArgs,
     console,
     exit::{Exit, Outcome},
     report::{
-        json::StatusView,
         numbers::count,
         table::{self, printable},
     },

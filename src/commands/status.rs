@@ -5,24 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use usher_shared::{AccountName, RunId, RunState, RunStatus, config::StoreAddress, store::SharedStore};
+use usher_shared::{
+    AccountName, RunId, RunState, RunStatus,
+    config::StoreAddress,
+    store::SharedStore,
+    view::{Activity, Lane, Observer, Scene, StatusView},
+};
 
 use super::steer::find;
 use crate::{
-    activity::{Activity, Lane},
     cli::StatusArgs,
     console,
     exit::{Exit, Failure, Outcome},
     limits,
     progress::{Progress, lowered},
     report::{
-        json::StatusView,
         numbers::{count, of, times},
         summary::{Told, summary},
         table::printable,
     },
-    scene::{Observer, Scene},
-    wiring::Context,
+    wiring::{self, Context},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -37,7 +39,7 @@ pub async fn status(context: &Context, args: &StatusArgs) -> Outcome {
         return show_unfinished(&store, &address, args.json).await;
     };
     let mut status = find(&store, run).await?;
-    let mut observer = Observer::of(&store, &address, &status);
+    let mut observer = wiring::observer(&store, &address, &status);
     if args.watch {
         let mut progress = Progress::new(&context.bars, context.global.quiet);
         while !status.phase.is_over() {
@@ -98,7 +100,7 @@ impl<'a> Observers<'a> {
     }
 
     async fn look(&mut self, status: &RunStatus) -> Scene {
-        let new = || Observer::of(self.store, self.address, status);
+        let new = || wiring::observer(self.store, self.address, status);
         self.accounts.entry(status.run.account.clone()).or_insert_with(new).look(status, None).await
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cli::UndoArgs,
     console,
     exit::{Exit, Failure, Outcome},
-    plan::NAMED,
+    plan::{NAMED, refuse_another},
     report::{Filter, Rows, numbers::of, table::printable},
     submission::{failure, now},
     timing, who,
@@ -74,7 +74,7 @@ pub async fn undo(context: &Context, args: &UndoArgs) -> Outcome {
     if args.plan || plan::exit(&status) != Exit::Success || status.notes.plan.is_none() {
         return Ok(plan::exit(&status));
     }
-    let hash = plan.refuse_another(&status)?.clone();
+    let hash = refuse_another(&plan, &status)?.clone();
     confirmed(context, &store, &status, &plan, &hash, args.yes).await.inspect_err(|_| {
         console::hint(quiet, format_args!("The plan stays: usher apply {run}, or usher cancel {run}."));
     })?;

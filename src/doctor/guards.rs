@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_is_not_guarded_is_said_and_is_no_failure() {
         let mut section = Section::new("", "");
-        account(&mut section, &"zoom-main".parse().unwrap(), &crate::plan::guards::tests::account());
+        account(&mut section, &"zoom-main".parse().unwrap(), &crate::plan::shown::tests::account());
         audit(&mut section, &Config::default(), &"redis://localhost:1".parse().unwrap());
         assert!(section.diagnoses.iter().all(|told| told.level == Level::Ok));
         let told: Vec<&str> = section.diagnoses.iter().map(|told| told.found.as_str()).collect();

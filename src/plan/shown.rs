@@ -1,10 +1,15 @@
 //! A plan, as people read it.
 
 use jiff::tz::TimeZone;
-use usher_shared::{Action, RunState, RunStatus, Timestamp, config::AccountConfig, plan::PlanKind};
+use usher_shared::{
+    Action, RunState, RunStatus, Timestamp,
+    config::AccountConfig,
+    plan::{Plan, PlanKind},
+    view::guards::{Guards, share},
+};
 use usher_worker::provider;
 
-use super::{Plan, guards::Guards, guards::share, licences};
+use super::licences;
 use crate::{
     console::{indented, out_width},
     report::{
@@ -201,24 +206,73 @@ fn next(status: &RunStatus) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use usher_shared::{Outcome, Status, store::Resolution};
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use usher_shared::{
+        Counters, Effort, NewRun, Outcome, Priority, Request, ResolvedUser, RunNotes, RunPhase, Status,
+        Terms, UserState, plan::Planned, store::Resolution,
+    };
 
     use super::*;
-    use crate::{
-        plan::{
-            guards::tests::account,
-            tests::{plan, row, settled, user},
-        },
-        waits::tests::run,
-    };
+
+    pub(crate) fn account() -> AccountConfig {
+        let lines = "provider = \"zoom\"\naccount_id = \"a\"\nclient_id = \"c\"\nclient_secret = { env = \"S\" }\n\
+                     plan = \"business\"\n";
+        toml::from_str(lines).unwrap()
+    }
+
+    fn planned() -> RunStatus {
+        RunStatus {
+            notes: RunNotes::default(),
+            run: NewRun {
+                terms: Terms { plan: true, ..Terms::default() },
+                id: "20261121-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority: Priority::Normal,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: Timestamp::default(),
+            },
+            phase: RunPhase::Resolved,
+            paused: false,
+            cancelled: false,
+            admission: None,
+            by_action: BTreeMap::from([(Action::Deactivate, 24)]),
+            counters: Counters { total: 24, pending: 24, ..Counters::default() },
+            effort: Effort::default(),
+            sealed_at: None,
+            finished_at: None,
+            fresh_at: None,
+            hold: None,
+        }
+    }
+
+    fn row(seq: u64, user: &str, resolution: Resolution) -> Planned {
+        let (user, action) = (user.parse().unwrap(), Action::Deactivate);
+        Planned {
+            seq,
+            request: Request { line: seq + 2, user, action, reason: None, restore: None },
+            resolution,
+        }
+    }
+
+    fn user() -> ResolvedUser {
+        let before =
+            UserState { status: Status::Active, license: Some("2".into()), role: None, groups: vec![] };
+        ResolvedUser { id: "KD9".into(), email: Some("Ann@corp.example".into()), before }
+    }
+
+    fn plan(rows: &[Planned], named: usize) -> Plan {
+        let mut plan = Plan::default();
+        rows.iter().for_each(|row| plan.take(row, named, None));
+        plan
+    }
 
     fn shown(plan: &Plan, dry: bool) -> String {
         let guards = Guards { lines: vec!["Cap: at most 9 users a run.".into()], over: false };
         let account = account();
-        let mut status = run(usher_shared::Priority::Normal);
-        status.run.terms.plan = true;
-        status.phase = usher_shared::RunPhase::Resolved;
         let around = Around {
             guards: &guards,
             outlook: Some("At 80 calls/s this takes about 1 s.".into()),
@@ -228,16 +282,19 @@ mod tests {
             dry,
             asks: false,
         };
-        text(&status, plan, &around)
+        text(&planned(), plan, &around)
     }
 
     #[test]
     fn a_plan_says_who_is_changed_who_is_not_and_what_to_type() {
-        let mut rows =
-            vec![row(0, "a@corp.example", Action::Deactivate, Resolution::Change(user(Status::Active, "2")))];
-        rows.extend((1..24).map(|seq| {
-            row(seq, "gone@corp.example", Action::Deactivate, settled(Outcome::NotFound, "not_found"))
-        }));
+        let gone = Resolution::Settled {
+            outcome: Outcome::NotFound,
+            code: Some("not_found".into()),
+            message: None,
+            user: Some(user()),
+        };
+        let mut rows = vec![row(0, "a@corp.example", Resolution::Change(user()))];
+        rows.extend((1..24).map(|seq| row(seq, "gone@corp.example", gone.clone())));
         let text = shown(&plan(&rows, 20), false);
         for words in [
             "1  to be changed: deactivate",

@@ -4,11 +4,8 @@ pub mod advice;
 pub mod csv;
 pub mod html;
 pub mod json;
-pub mod moments;
-pub mod numbers;
 mod rhythm;
-mod rows;
 pub mod summary;
 pub mod table;
 
-pub use rows::{Filter, Rows};
+pub use usher_shared::view::{Filter, Rows, moments, numbers};

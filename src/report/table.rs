@@ -4,6 +4,8 @@ use std::io::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+pub use usher_shared::view::text::printable;
+
 use super::Rows;
 use crate::exit::Failure;
 
@@ -53,9 +55,4 @@ pub async fn write(rows: &mut Rows, to: &mut (dyn Write + Send)) -> Result<u64, 
     }
     to.flush()?;
     Ok(written)
-}
-
-/// What a vendor said may hold escape sequences; a terminal must not obey them.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -6,7 +6,6 @@ pub mod admit;
 mod agreement;
 pub mod audit;
 mod backend;
-pub mod backoff;
 pub mod boot_clock;
 mod deadline;
 pub mod decide;
@@ -27,6 +26,9 @@ pub mod steady_clock;
 mod steward;
 pub mod verify;
 mod view;
+
+/// How long to wait before the next try.
+pub use usher_shared::backoff;
 
 pub use engine::{AccountSetup, Drained, Engine, EngineConfig, EngineError, RunEnd};
 pub use gate::PacedGate;

@@ -40,6 +40,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     for (name, token) in &config.tokens {
         check_token(name, token, config)?;
     }
+    let known: Vec<&AccountName> = config.accounts.keys().collect();
+    for (name, webhook) in &config.webhooks {
+        webhook.check(name, &known)?;
+    }
     for (name, account) in &config.accounts {
         check_caps(name, account.caps())?;
         if let Some(approval) = account.approval() {

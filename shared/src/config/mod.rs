@@ -25,5 +25,5 @@ pub use secret::{SecretError, SecretSource, Value};
 pub use serve::ServeConfig;
 pub use share::{NotAShare, Share};
 pub use tokens::{AuditConfig, RetentionConfig, Role, TokenConfig};
-pub use webhooks::WebhookConfig;
+pub use webhooks::{WebhookConfig, WebhookEvent};
 pub use worker::WorkerConfig;

@@ -8,6 +8,7 @@ use crate::{Action, Outcome, UserState, store::Resolution};
 
 /// What a plan says of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PlanKind {
     /// The user's state will be changed.

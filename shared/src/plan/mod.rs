@@ -2,9 +2,11 @@
 
 mod hash;
 mod kind;
+mod reading;
 
 pub use hash::{PlanHash, PlanHasher};
 pub use kind::{PlanKind, drift};
+pub use reading::{Named, NeverGivenBack, Plan, PlanPages};
 
 use crate::{Request, store::Resolution};
 

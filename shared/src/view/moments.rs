@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use usher_shared::Timestamp;
-
 use super::numbers::duration;
+use crate::Timestamp;
+use jiff::tz::TimeZone;
 
 /// A wait that is shorter than this needs no time of day.
 const SOON: Duration = Duration::from_secs(120);

@@ -1,15 +1,18 @@
 //! What goes on around a run, at one moment: its account's activity, why it waits, the time.
 
-use jiff::tz::TimeZone;
-use usher_shared::{Pulse, RunStatus, Timestamp, config::StoreAddress, store::SharedStore};
+use std::sync::Arc;
 
-use crate::{
+use jiff::tz::TimeZone;
+
+use super::{
+    Reader,
     activity::{Activity, Watch},
     waits::{Wait, waits},
-    wiring,
 };
+use crate::{AccountName, Clock, Pulse, RunStatus, Timestamp, store::SharedStore};
 
 /// What goes on around a run.
+#[derive(Clone, Debug)]
 pub struct Scene {
     /// What the account's workers tell; `None` where that is not known.
     pub activity: Option<Activity>,
@@ -23,26 +26,31 @@ pub struct Scene {
 
 impl Scene {
     /// A wait, and until when, for people.
+    #[must_use]
     pub fn words(&self, wait: &Wait) -> String {
         wait.words(self.now, &self.zone)
     }
 }
 
 /// Watches what goes on around the runs of one account.
+#[derive(Debug)]
 pub struct Observer {
     watch: Watch,
-    address: StoreAddress,
+    reader: Reader,
     zone: TimeZone,
 }
 
 impl Observer {
-    /// Of the account of this run.
-    pub fn of(store: &SharedStore, address: &StoreAddress, status: &RunStatus) -> Self {
-        Self {
-            watch: Watch::new(store, &status.run.account, wiring::clock()),
-            address: address.clone(),
-            zone: TimeZone::system(),
-        }
+    /// Of this account's runs, for a reader in that zone.
+    #[must_use]
+    pub fn of(
+        store: &SharedStore,
+        account: &AccountName,
+        reader: Reader,
+        clock: Arc<dyn Clock>,
+        zone: TimeZone,
+    ) -> Self {
+        Self { watch: Watch::new(store, account, clock), reader, zone }
     }
 
     /// What goes on around a run. `own` is what this process itself tells of the account, where it works it.
@@ -50,7 +58,7 @@ impl Observer {
         let over = status.phase.is_over();
         let activity = if over { None } else { self.watch.look(own).await };
         let now = self.watch.now();
-        let waits = waits(status, activity.as_ref(), &self.address, now);
+        let waits = waits(status, activity.as_ref(), &self.reader, now);
         Scene { activity, waits, now, zone: self.zone.clone() }
     }
 }

@@ -1,11 +1,10 @@
 //! What guards an account, as far as the configuration at hand knows: caps and approval. The workers' own decides.
 
-use usher_shared::{
+use super::numbers::{count, of};
+use crate::{
     AccountName,
     config::{AccountConfig, ApprovalRequired, Caps, Config, Submitter},
 };
-
-use crate::report::numbers::{count, of};
 
 /// What applies to a run, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,12 +118,8 @@ pub fn share(change: u64, active: u64) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn account() -> AccountConfig {
-        config("").accounts.remove(&"zoom-main".parse().unwrap()).unwrap()
-    }
 
     fn config(lines: &str) -> Config {
         let text = format!(

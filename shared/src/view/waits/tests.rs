@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use usher_shared::{Action, Counters, Drawn, Effort, Held, NewRun};
-
 use super::*;
-use crate::activity::Lane;
+use crate::{Action, Counters, Drawn, Effort, Held, NewRun, view::activity::Lane};
 
 fn at(text: &str) -> Timestamp {
     Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
@@ -14,7 +12,7 @@ fn at(text: &str) -> Timestamp {
 const NOW: &str = "2026-11-21T20:48:00Z";
 const MIDNIGHT: &str = "2026-11-22T00:00:00Z";
 
-pub(crate) fn run(priority: Priority) -> RunStatus {
+fn run(priority: Priority) -> RunStatus {
     RunStatus {
         notes: Default::default(),
         run: NewRun {
@@ -57,8 +55,12 @@ fn hold(reason: HoldReason, until: Option<&str>) -> Option<Hold> {
 }
 
 fn told(status: &RunStatus, activity: Option<&Activity>, store: &str) -> Vec<String> {
-    let found = waits(status, activity, &store.parse().unwrap(), at(NOW));
-    found.iter().map(|wait| format!("{}: {}", wait.why, wait.words(at(NOW), &TimeZone::UTC))).collect()
+    let reader = Reader::CommandLine(store.parse().unwrap());
+    let found = waits(status, activity, &reader, at(NOW));
+    found
+        .iter()
+        .map(|wait| format!("{}: {}", wait.why.as_str(), wait.words(at(NOW), &TimeZone::UTC)))
+        .collect()
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn a_run_that_waits_for_a_person_says_for_what_and_what_to_type() {
         ["over_run_cap: more than 100 users a run; `usher approve 20261121-k3f9zm` by another person"]
     );
     status.notes.held = held(HeldReason::OverRunCap, "2026-11-21T20:40:00Z");
-    let approval = usher_shared::Approval {
+    let approval = crate::Approval {
         by: "bob".into(),
         at: at("2026-11-21T20:47:59Z"),
         plan: "0".repeat(64).parse().unwrap(),
@@ -205,4 +207,32 @@ fn where_nobody_works_it_says_how_to_start() {
     assert!(words.contains("`usher worker --account zoom-main`"), "{words}");
     let words = told(&run, Some(&nobody), "sqlite:usher.db").concat();
     assert!(words.contains("`usher resume 20261121-k3f9zm`"), "{words}");
+}
+
+#[test]
+fn a_caller_of_the_api_is_told_of_calls_and_never_to_type_a_command() {
+    let nobody = Activity::default();
+    let told = |status: &RunStatus| {
+        let found = waits(status, Some(&nobody), &Reader::Caller, at(NOW));
+        found.iter().map(|wait| wait.what.clone()).collect::<Vec<_>>().join(" ")
+    };
+    let paused = told(&RunStatus { paused: true, ..run(Priority::Normal) });
+    assert!(paused.contains("POST /v1/runs/20261121-k3f9zm/resume"), "{paused}");
+    let mut planned = run(Priority::Normal);
+    planned.phase = RunPhase::Resolved;
+    planned.run.terms.plan = true;
+    let planned = told(&planned);
+    assert!(planned.contains("/apply") && planned.contains("/cancel"), "{planned}");
+    let alone = told(&run(Priority::Normal));
+    assert!(alone.contains("no worker is running for zoom-main"), "{alone}");
+    for words in [paused, planned, alone] {
+        assert!(!words.contains('`'), "{words}");
+    }
+}
+
+#[test]
+fn the_word_for_programs_is_the_same_in_json() {
+    for why in [Why::RateLimit, Why::NoWorker, Why::OverDayCap, Why::KeptForUrgent] {
+        assert_eq!(serde_json::to_string(&why).unwrap(), format!("\"{}\"", why.as_str()));
+    }
 }

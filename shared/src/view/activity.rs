@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use usher_shared::{
+use crate::{
     AccountName, Clock, DayUse, LanePulse, Pulse, Timestamp,
     store::{SharedStore, StoreError},
 };
@@ -117,6 +117,7 @@ pub async fn active_users(store: &SharedStore, account: &AccountName) -> Option<
 }
 
 /// Looks at what an account's workers tell, once a second at most, and keeps the store's time.
+#[derive(Debug)]
 pub struct Watch {
     store: SharedStore,
     account: AccountName,
@@ -169,7 +170,7 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use usher_shared::{Drawn, WorkerId};
+    use crate::{Drawn, WorkerId};
 
     use super::*;
 

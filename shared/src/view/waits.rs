@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use usher_shared::{
+use serde::Serialize;
+
+use super::{
+    Reader,
+    activity::Activity,
+    moments::when,
+    numbers::{count, duration, of},
+    text::printable,
+};
+use crate::{
     DayUse, HeldReason, Hold, HoldReason, Priority, RunPhase, RunState, RunStatus, Timestamp,
     config::StoreAddress,
-};
-
-use crate::{
-    activity::Activity,
-    report::{
-        moments::when,
-        numbers::{count, duration, of},
-        table::printable,
-    },
 };
 
 /// Pauses that end sooner than this are over before anybody has read of them.
@@ -26,11 +26,75 @@ const TO_SHOW_UP_MS: u64 = 3_000;
 /// Workers decide about a run that somebody has let go on within this.
 const TO_DECIDE: Duration = Duration::from_secs(10);
 
+/// What a run waits for, in a word for programs: an interface, never changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Why))]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// A person paused it.
+    Paused,
+    /// The vendor refused for its rate limit.
+    RateLimit,
+    /// The day's calls are used up.
+    DayQuota,
+    /// What is left of the day's calls is for urgent work.
+    KeptForUrgent,
+    /// The vendor failed again and again.
+    VendorFails,
+    /// The vendor refuses the account's credentials.
+    Credentials,
+    /// The account's token lacks a scope.
+    Scope,
+    /// Workers disagree about what guards the account.
+    Disagreement,
+    /// Nobody works the account.
+    NoWorker,
+    /// It stood still: its users are looked up again.
+    ResolvingAgain,
+    /// It is a plan that nobody said to apply.
+    Planned,
+    /// Its time has not come.
+    NotBefore,
+    /// Another person has to approve it.
+    Approval,
+    /// It is over the account's cap of a run.
+    OverRunCap,
+    /// It is over the account's cap of a day.
+    OverDayCap,
+    /// What its caps depend on is not known yet.
+    Unknown,
+}
+
+impl Why {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::RateLimit => "rate_limit",
+            Self::DayQuota => "day_quota",
+            Self::KeptForUrgent => "kept_for_urgent",
+            Self::VendorFails => "vendor_fails",
+            Self::Credentials => "credentials",
+            Self::Scope => "scope",
+            Self::Disagreement => "disagreement",
+            Self::NoWorker => "no_worker",
+            Self::ResolvingAgain => "resolving_again",
+            Self::Planned => "planned",
+            Self::NotBefore => "not_before",
+            Self::Approval => "approval",
+            Self::OverRunCap => "over_run_cap",
+            Self::OverDayCap => "over_day_cap",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Something that a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The word for programs: an interface, never changed.
-    pub why: &'static str,
+    /// The word for programs.
+    pub why: Why,
     /// When it goes on by itself, where that is known.
     pub until: Option<Timestamp>,
     /// For people; without the time.
@@ -39,6 +103,7 @@ pub struct Wait {
 
 impl Wait {
     /// What it waits for and until when, for people.
+    #[must_use]
     pub fn words(&self, now: Timestamp, zone: &TimeZone) -> String {
         match self.until {
             Some(until) => format!("{}; goes on by itself {}", self.what, when(until, now, zone)),
@@ -47,23 +112,24 @@ impl Wait {
     }
 }
 
-/// Why a run waits: nothing where it does not, the weightiest first.
-pub fn waits(
-    status: &RunStatus,
-    activity: Option<&Activity>,
-    store: &StoreAddress,
-    now: Timestamp,
-) -> Vec<Wait> {
+/// Why a run waits: nothing where it does not, the weightiest first. What there is to do is told in the reader's terms.
+#[must_use]
+pub fn waits(status: &RunStatus, activity: Option<&Activity>, reader: &Reader, now: Timestamp) -> Vec<Wait> {
     if status.phase.is_over() || status.cancelled {
         return Vec::new();
     }
     let mut waits = Vec::new();
     if status.paused {
-        let what = format!("paused by a person; `usher resume {}` goes on", status.run.id);
-        waits.push(Wait { why: "paused", until: None, what });
+        let what = match reader {
+            Reader::CommandLine(_) => format!("paused by a person; `usher resume {}` goes on", status.run.id),
+            Reader::Caller => {
+                format!("paused by a person; POST /v1/runs/{}/resume goes on", status.run.id)
+            }
+        };
+        waits.push(Wait { why: Why::Paused, until: None, what });
     }
     let worked = activity.is_none_or(|activity| activity.workers > 0);
-    if let Some(person) = person(status, now, worked) {
+    if let Some(person) = person(status, reader, now, worked) {
         waits.push(person);
         // Nobody works it before somebody has said so: no matter whether anybody is there.
         if status.state() != RunState::Scheduled {
@@ -80,7 +146,7 @@ pub fn waits(
         let mut refused = refused(status, activity, now);
         refused.retain(|pause| !waits.iter().any(|wait| is_same_end(wait, pause)));
         waits.extend(refused);
-        waits.extend(nobody(status, activity, store, now));
+        waits.extend(nobody(status, activity, reader, now));
         if waits.is_empty() {
             waits.extend(stood_still(status, now));
         }
@@ -89,37 +155,45 @@ pub fn waits(
 }
 
 /// A plan that nobody said to apply, a time that has not come, caps, an approval.
-fn person(status: &RunStatus, now: Timestamp, worked: bool) -> Option<Wait> {
+fn person(status: &RunStatus, reader: &Reader, now: Timestamp, worked: bool) -> Option<Wait> {
     let run = &status.run.id;
     let begins = status.run.terms.not_before.filter(|begins| *begins > now);
     let wait = |why, until, what: String| Some(Wait { why, until, what });
     if status.phase == RunPhase::Sealed
         && let Some(begins) = begins
     {
-        return wait("not_before", Some(begins), "its time has not come".to_owned());
+        return wait(Why::NotBefore, Some(begins), "its time has not come".to_owned());
     }
     if status.phase != RunPhase::Resolved {
         return None;
     }
     if status.state() == RunState::Planned {
-        let what = format!("planned; `usher apply {run}` carries it out, `usher cancel {run}` forgets it");
-        return wait("planned", None, what);
+        let what = match reader {
+            Reader::CommandLine(_) => {
+                format!("planned; `usher apply {run}` carries it out, `usher cancel {run}` forgets it")
+            }
+            Reader::Caller => format!(
+                "planned; POST /v1/runs/{run}/apply carries it out, POST /v1/runs/{run}/cancel forgets it"
+            ),
+        };
+        return wait(Why::Planned, None, what);
     }
     let held = status.notes.held.as_ref().filter(|held| !is_answered(status, held.since, now, worked))?;
     let message = printable(held.message.trim_end_matches('.'));
     match held.reason {
         // Answered, or asked above.
         HeldReason::Planned => None,
-        HeldReason::NotBefore => wait("not_before", begins, "its time has not come".to_owned()),
-        HeldReason::Approval => wait("approval", None, message),
-        HeldReason::OverRunCap => wait("over_run_cap", None, message),
-        HeldReason::OverDayCap => wait("over_day_cap", None, message),
-        HeldReason::Unknown => wait("unknown", None, message),
+        HeldReason::NotBefore => wait(Why::NotBefore, begins, "its time has not come".to_owned()),
+        HeldReason::Approval => wait(Why::Approval, None, message),
+        HeldReason::OverRunCap => wait(Why::OverRunCap, None, message),
+        HeldReason::OverDayCap => wait(Why::OverDayCap, None, message),
+        HeldReason::Unknown => wait(Why::Unknown, None, message),
     }
 }
 
 /// Whether somebody said a moment ago that it may go on: what holds it then is found out anew. Where nobody works it
 /// (`worked`), it is found out once somebody does.
+#[must_use]
 pub fn is_answered(status: &RunStatus, since: Timestamp, now: Timestamp, worked: bool) -> bool {
     let go = status.notes.go.as_ref().map(|go| go.at);
     let approval = status.notes.approval.as_ref().map(|approval| approval.at);
@@ -138,17 +212,18 @@ fn stood_still(status: &RunStatus, now: Timestamp) -> Option<Wait> {
         let still = duration(still);
         format!("it stood still for {still}, so its users are looked up again before it goes on")
     };
-    Some(Wait { why: "resolving_again", until: None, what })
+    Some(Wait { why: Why::ResolvingAgain, until: None, what })
 }
 
 /// The account's hold.
+#[must_use]
 pub fn held(hold: &Hold) -> Wait {
     let why = match hold.reason {
-        HoldReason::Quota => "day_quota",
-        HoldReason::Breaker => "vendor_fails",
-        HoldReason::Credentials => "credentials",
-        HoldReason::Scope => "scope",
-        HoldReason::Disagreement => "disagreement",
+        HoldReason::Quota => Why::DayQuota,
+        HoldReason::Breaker => Why::VendorFails,
+        HoldReason::Credentials => Why::Credentials,
+        HoldReason::Scope => Why::Scope,
+        HoldReason::Disagreement => Why::Disagreement,
     };
     let what = match hold.reason {
         // The vendor's own words fill three lines, and say no more than this; `hold.message` has them.
@@ -176,7 +251,7 @@ fn parked(day: &DayUse, priority: Priority, now: Timestamp) -> Option<Wait> {
     let calls = of(day.calls, "call");
     if day.drawn.used >= day.calls {
         return Some(Wait {
-            why: "day_quota",
+            why: Why::DayQuota,
             until: Some(until),
             what: format!("the day's {calls} are used up"),
         });
@@ -185,7 +260,7 @@ fn parked(day: &DayUse, priority: Priority, now: Timestamp) -> Option<Wait> {
         return None;
     }
     let what = format!("of the day's {calls}, the last {} are kept for urgent work", count(day.urgent_only),);
-    Some(Wait { why: "kept_for_urgent", until: Some(until), what })
+    Some(Wait { why: Why::KeptForUrgent, until: Some(until), what })
 }
 
 /// Pauses after refusals: of changes, and of listings and look-ups while those are what is done.
@@ -196,13 +271,13 @@ fn refused(status: &RunStatus, activity: &Activity, now: Timestamp) -> Vec<Wait>
         let until = lane.paused_until.filter(|at| at.as_millis() - now.as_millis() >= WORTH_A_WORD_MS)?;
         let which = if place == 0 { String::new() } else { format!("{} calls are ", lane.label) };
         let what = format!("{which}refused for the vendor's rate limit");
-        Some(Wait { why: "rate_limit", until: Some(until), what })
+        Some(Wait { why: Why::RateLimit, until: Some(until), what })
     });
     waits.collect()
 }
 
 /// Nobody is there to work.
-fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Timestamp) -> Option<Wait> {
+fn nobody(status: &RunStatus, activity: &Activity, reader: &Reader, now: Timestamp) -> Option<Wait> {
     if activity.workers > 0 || status.paused || status.counters.leased > 0 {
         return None;
     }
@@ -213,17 +288,20 @@ fn nobody(status: &RunStatus, activity: &Activity, store: &StoreAddress, now: Ti
     }
     let fresh = status.sealed_at.is_some_and(lately);
     let account = &status.run.account;
-    let what = match (fresh, store) {
+    let what = match (fresh, reader) {
         (true, _) => "no worker has begun yet".to_owned(),
-        (false, StoreAddress::Redis(_)) => format!(
+        (false, Reader::CommandLine(StoreAddress::Redis(_))) => format!(
             "no worker is running for {account}; start one (any number, on any machine) with `usher worker --account {account}`"
         ),
-        (false, StoreAddress::Sqlite(_)) => format!(
+        (false, Reader::Caller) => {
+            format!("no worker is running for {account}: whoever runs usher starts one")
+        }
+        (false, Reader::CommandLine(StoreAddress::Sqlite(_))) => format!(
             "no worker is running for {account}; `usher resume {}` works this run here, `usher worker` all there is",
             status.run.id
         ),
     };
-    Some(Wait { why: "no_worker", until: None, what })
+    Some(Wait { why: Why::NoWorker, until: None, what })
 }
 
 fn is_same_end(one: &Wait, other: &Wait) -> bool {
@@ -232,4 +310,4 @@ fn is_same_end(one: &Wait, other: &Wait) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

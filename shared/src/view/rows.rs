@@ -1,6 +1,9 @@
 //! The outcomes of a run, page by page, so that a report of a million users needs no more memory than one of ten.
 
-use usher_shared::{Outcome, OutcomeRow, RunId, store::SharedStore, store::StoreError};
+use crate::{
+    Outcome, OutcomeRow, RunId,
+    store::{SharedStore, StoreError},
+};
 
 const PAGE: usize = 1000;
 
@@ -14,7 +17,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn keeps(&self, row: &OutcomeRow) -> bool {
+    /// Whether a report shows this row.
+    #[must_use]
+    pub fn keeps(&self, row: &OutcomeRow) -> bool {
         (self.outcomes.is_empty() || self.outcomes.contains(&row.outcome))
             && !(self.failed && row.outcome.is_as_wished())
     }
