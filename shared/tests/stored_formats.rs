@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use format_support::{operated, redis_text, sqlite_text, story};
+use format_support::{operated, redis_text, services, sqlite_text, story};
 use redis::aio::MultiplexedConnection;
 use usher_redis_server::{Durability, RedisServer};
 use usher_shared::{
@@ -46,10 +46,11 @@ fn compare(name: &str, written: &str) {
 
 // -- SQLite ------------------------------------------------------------------------------------------------------------
 
-const SQLITE: [(u64, &str); 3] = [
+const SQLITE: [(u64, &str); 4] = [
     (2, include_str!("sqlite_formats/2.sql")),
     (3, include_str!("sqlite_formats/3.sql")),
     (4, include_str!("sqlite_formats/4.sql")),
+    (5, include_str!("sqlite_formats/5.sql")),
 ];
 
 fn file_of(folder: &tempfile::TempDir, text: &str) -> PathBuf {
@@ -80,8 +81,9 @@ async fn the_newest_file_is_what_this_program_writes() {
     story::write(&store, &clock).await;
     story::check(&store).await;
     operated::write(&store).await;
+    services::write(&store).await;
     drop(store);
-    compare("sqlite_formats/4.sql", &sqlite_text::write(&rusqlite::Connection::open(&path).unwrap()));
+    compare("sqlite_formats/5.sql", &sqlite_text::write(&rusqlite::Connection::open(&path).unwrap()));
 }
 
 #[tokio::test]
@@ -103,6 +105,9 @@ async fn a_file_of_each_format_is_brought_up_to_date_and_worked_to_its_end() {
         // Before that, nobody told, noted or protected anything.
         if format >= 4 {
             operated::check_and_go_on(&store).await;
+        }
+        if format >= 5 {
+            services::check_and_go_on(&store).await;
         }
         story::work_to_the_end(&store, &clock).await;
         story::check_the_end(&store).await;
@@ -141,7 +146,7 @@ async fn a_file_of_the_first_format_is_brought_up_to_date_and_worked_to_its_end(
 #[tokio::test]
 async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file_of(&folder, SQLITE[2].1);
+    let path = file_of(&folder, SQLITE[3].1);
     let clock = story_ends();
     let store = SqliteStore::open(&path, clock.clone()).unwrap();
     let ask = LeaseAsk {
@@ -156,7 +161,7 @@ async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
     };
     let lease = store.lease(&ask).await.unwrap().leases.remove(0);
     let other = rusqlite::Connection::open(&path).unwrap();
-    other.pragma_update(None, "user_version", 5).unwrap();
+    other.pragma_update(None, "user_version", 6).unwrap();
     let before = sqlite_text::write(&other);
     let refused = [
         store.lease(&ask).await.err(),
@@ -165,7 +170,7 @@ async fn a_file_that_a_newer_usher_takes_over_is_written_no_more() {
         store.take_seat(&WorkerId::new("w9")).await.err(),
     ];
     for error in refused {
-        assert!(matches!(error, Some(StoreError::TooNew { found: 5, supported: 4 })), "{error:?}");
+        assert!(matches!(error, Some(StoreError::TooNew { found: 6, supported: 5 })), "{error:?}");
     }
     assert_eq!(sqlite_text::write(&other), before);
 }

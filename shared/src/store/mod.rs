@@ -169,7 +169,7 @@ pub trait Store: Outbox + fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<KeyClaim, StoreError>;
 
-    /// Gives a claim up, where it is still this claimant's.
+    /// Gives a claim up, where it is still this claimant's; else nothing is changed.
     async fn release_key(&self, account: &AccountName, key: &str, claimant: &str) -> Result<(), StoreError>;
 
     /// Forgets a run that is still open.
@@ -408,7 +408,7 @@ pub trait Store: Outbox + fmt::Debug + Send + Sync + 'static {
     /// One run; `None` where the store has no such run. Open runs are not seen.
     async fn run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError>;
 
-    /// Every account that ever had a run, by name.
+    /// Every account that ever had a sealed run, by name.
     async fn accounts(&self) -> Result<Vec<AccountName>, StoreError>;
 
     /// The newest runs of all accounts by when they were opened, newest first, at most `limit`: of all, or of those that come
@@ -420,8 +420,8 @@ pub trait Store: Outbox + fmt::Debug + Send + Sync + 'static {
     /// and then by when they were sealed.
     async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError>;
 
-    /// An account's runs that ended at that moment or later, in the order in which they ended, at most `limit`. A run that is
-    /// opened again has not ended until it ends again.
+    /// An account's runs that ended at that moment or later, in the order in which they ended (those of one millisecond by their
+    /// ids), at most `limit`. A run that is opened again has not ended until it ends again.
     async fn ended(
         &self,
         account: &AccountName,

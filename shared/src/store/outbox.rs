@@ -24,7 +24,7 @@ pub struct Message {
     pub kind: String,
     /// Whose users it is about.
     pub account: AccountName,
-    /// What is sent, in JSON, to the letter: signatures are over it.
+    /// What is sent, in JSON, to the letter: signatures are over it. Empty once it is delivered: nobody sends it again.
     pub body: String,
 }
 
@@ -53,7 +53,7 @@ pub struct Posted {
     pub tries: u32,
     /// When the last try was answered or failed.
     pub tried_at: Option<Timestamp>,
-    /// When it is tried next, where it waits.
+    /// When it is tried next, where it waits; while somebody tries, when the right to that lapses.
     pub due: Option<Timestamp>,
     /// What came of the last try, for people: `503 Service Unavailable`.
     pub last: Option<String>,
@@ -84,7 +84,7 @@ pub enum Tried {
 #[async_trait]
 pub trait Outbox {
     /// Posts messages, at most [`CHUNK`](super::CHUNK); those that were posted before (the same endpoint and id) are passed
-    /// over, whatever became of them. Returns how many were new.
+    /// over, whatever became of them. They are due at once. Returns how many were new.
     async fn post(&self, messages: &[Message]) -> Result<u64, StoreError>;
 
     /// Takes due messages of an endpoint, the longest due first, at most `limit`, for `ttl`: after that whoever asks gets
@@ -97,11 +97,12 @@ pub trait Outbox {
         ttl: Duration,
     ) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Ends a try, which counts; `said`: what came of it, for people. [`StoreError::LeaseLapsed`] where the right had lapsed
-    /// and another has taken it, or the message has come to its end; nothing is written then.
+    /// Ends a try, which counts; `said`: what came of it, for people. A right that has lapsed still counts as long as nobody
+    /// else took it: what the endpoint has, it has. [`StoreError::LeaseLapsed`] where another has taken it, or the message has
+    /// come to its end; nothing is written then.
     async fn finish_delivery(&self, delivery: Delivery, tried: Tried, said: &str) -> Result<(), StoreError>;
 
-    /// An endpoint's messages, newest first, at most `limit`: all, or those in one state.
+    /// An endpoint's messages, in the opposite order of their posting, at most `limit`: all, or those in one state.
     async fn outbox(
         &self,
         endpoint: &str,
@@ -109,8 +110,8 @@ pub trait Outbox {
         limit: usize,
     ) -> Result<Vec<Posted>, StoreError>;
 
-    /// Has a message that was given up on tried again, from now on, its tries counted anew; `false` where there is none in
-    /// that state.
+    /// Has a message that was given up on tried again, from now on, its tries counted anew; what came of the last stays
+    /// told until the next. `false` where there is none in that state.
     async fn repost(&self, endpoint: &str, id: &str) -> Result<bool, StoreError>;
 
     /// Forgets messages that came to their end longer than [`MESSAGE_REMEMBERED`] ago, at most [`CHUNK`](super::CHUNK) a call;

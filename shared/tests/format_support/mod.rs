@@ -9,5 +9,6 @@
 
 pub mod operated;
 pub mod redis_text;
+pub mod services;
 pub mod sqlite_text;
 pub mod story;

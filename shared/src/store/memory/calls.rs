@@ -5,15 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{MemoryStore, jobs::Place};
-use crate::store::{Delivery, DeliveryState, KeyClaim, Message, Outbox, Posted, Tried};
 use crate::{
     AccountName, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow, Priority,
     Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunPhase, RunStatus, Timestamp, WorkerId,
     audit::{AuditEntry, AuditEvent, AuditHead},
     plan::Planned,
     store::{
-        Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution, Seal, Sealed, Seat,
-        ShelvedToken, Steward, Store, StoreError, UtcDay,
+        KeyClaim, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution, Seal,
+        Sealed, Seat, ShelvedToken, Steward, Store, StoreError, UtcDay,
     },
 };
 
@@ -33,6 +32,21 @@ impl Store for MemoryStore {
 
     async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
         self.change("seal", |state, now| state.seal(run, seal, now))
+    }
+
+    async fn claim_key(
+        &self,
+        account: &AccountName,
+        key: &str,
+        claimant: &str,
+        ttl: Duration,
+    ) -> Result<KeyClaim, StoreError> {
+        self.change("claim_key", |state, now| Ok(state.claim_key(account, key, claimant, ttl, now)))
+    }
+
+    async fn release_key(&self, account: &AccountName, key: &str, claimant: &str) -> Result<(), StoreError> {
+        self.state("release_key")?.release_key(account, key, claimant);
+        Ok(())
     }
 
     async fn discard(&self, run: &RunId) -> Result<(), StoreError> {
@@ -270,9 +284,16 @@ impl Store for MemoryStore {
         Ok(sealed.map(|run| run.status(statuses.hold_of(&run.run.account, self.clock.now()))))
     }
 
-    async fn runs(&self, _before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
+    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
+        Ok(self.state("accounts")?.admissions.keys().cloned().collect())
+    }
+
+    async fn runs(&self, before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
         let mut all = self.state("runs")?.statuses(self.clock.now());
         all.sort_by_key(|status| (status.run.created_at, status.run.id.clone()));
+        if let Some(before) = before {
+            all.truncate(all.iter().position(|status| status.run.id == *before).unwrap_or(0));
+        }
         Ok(all.into_iter().rev().take(limit).collect())
     }
 
@@ -283,6 +304,21 @@ impl Store for MemoryStore {
             let (priority, admission) = (status.run.priority, status.admission);
             (admission.is_none(), priority, admission, status.sealed_at, status.run.id.clone())
         });
+        Ok(all)
+    }
+
+    async fn ended(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RunStatus>, StoreError> {
+        let mut all = self.state("ended")?.statuses(self.clock.now());
+        all.retain(|status| {
+            status.run.account == *account && status.finished_at.is_some_and(|at| at >= since)
+        });
+        all.sort_by_key(|status| (status.finished_at, status.run.id.clone()));
+        all.truncate(limit);
         Ok(all)
     }
 
@@ -329,26 +365,8 @@ impl Store for MemoryStore {
         Ok(state.audit.iter().filter(|entry| entry.number >= from).take(limit).cloned().collect())
     }
 
-    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
-        Err(unfinished("accounts"))
-    }
-    async fn ended(&self, _: &AccountName, _: Timestamp, _: usize) -> Result<Vec<RunStatus>, StoreError> {
-        Err(unfinished("ended"))
-    }
     async fn audit_last(&self) -> Result<u64, StoreError> {
-        Err(unfinished("audit_last"))
-    }
-    async fn claim_key(
-        &self,
-        _: &AccountName,
-        _: &str,
-        _: &str,
-        _: Duration,
-    ) -> Result<KeyClaim, StoreError> {
-        Err(unfinished("claim_key"))
-    }
-    async fn release_key(&self, _: &AccountName, _: &str, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("release_key"))
+        Ok(self.state("audit_last")?.audit.len() as u64)
     }
 
     async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
@@ -362,36 +380,4 @@ impl Store for MemoryStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.state("now").map(|_| self.clock.now())
     }
-}
-
-#[async_trait]
-impl Outbox for MemoryStore {
-    async fn post(&self, _: &[Message]) -> Result<u64, StoreError> {
-        Err(unfinished("post"))
-    }
-    async fn take_deliveries(
-        &self,
-        _: &str,
-        _: &WorkerId,
-        _: usize,
-        _: Duration,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        Err(unfinished("take_deliveries"))
-    }
-    async fn finish_delivery(&self, _: Delivery, _: Tried, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("finish_delivery"))
-    }
-    async fn outbox(&self, _: &str, _: Option<DeliveryState>, _: usize) -> Result<Vec<Posted>, StoreError> {
-        Err(unfinished("outbox"))
-    }
-    async fn repost(&self, _: &str, _: &str) -> Result<bool, StoreError> {
-        Err(unfinished("repost"))
-    }
-    async fn sweep_outbox(&self) -> Result<u64, StoreError> {
-        Err(unfinished("sweep_outbox"))
-    }
-}
-
-fn unfinished(what: &str) -> StoreError {
-    StoreError::Corrupt(what.to_owned(), "this branch does not have it yet".to_owned())
 }

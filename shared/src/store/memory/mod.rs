@@ -14,6 +14,7 @@ mod intake;
 mod jobs;
 mod leasing;
 mod noting;
+mod outbox;
 mod pruning;
 mod trouble;
 mod turns;
@@ -27,7 +28,8 @@ use std::{
 use tokio::sync::Notify;
 
 use self::{
-    capping::Caps, fleet::Fleet, jobs::Run, leasing::Held, pruning::Pruned, trouble::Trouble, turns::Turns,
+    capping::Caps, fleet::Fleet, jobs::Run, leasing::Held, outbox::ClaimedKey, outbox::Kept, pruning::Pruned,
+    trouble::Trouble, turns::Turns,
 };
 use super::{Resolution, Seal, StoreError};
 use crate::{
@@ -40,6 +42,8 @@ struct State {
     runs: BTreeMap<RunId, Run>,
     /// What an idempotency key of an account stands for: a digest, and the run.
     keys: BTreeMap<(AccountName, String), (String, RunId)>,
+    /// Submissions on their way.
+    claimed_keys: BTreeMap<(AccountName, String), ClaimedKey>,
     leases: BTreeMap<u64, Held>,
     /// The last token given out, of leases and stewardships.
     tokens: u64,
@@ -51,6 +55,10 @@ struct State {
     protections: BTreeMap<AccountName, Protections>,
     pruned: Vec<Pruned>,
     audit: Vec<AuditEntry>,
+    /// Messages by endpoint and id.
+    messages: BTreeMap<(String, String), Kept>,
+    /// How many there ever were.
+    posted: u64,
     /// Whether a job that waits for a user in flight may be leased as soon as the other is done.
     calls_back: bool,
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{RedisStore, examine, script};
-use crate::store::{Delivery, DeliveryState, KeyClaim, Message, Outbox, Posted, Tried};
 use crate::{
     AccountName, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow, Priority,
     Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunStatus, Timestamp, WorkerId,
     audit::{AuditEntry, AuditEvent, AuditHead},
     plan::Planned,
     store::{
-        CHUNK, Finding, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution,
-        Seal, Sealed, Seat, ShelvedToken, Steward, Store, StoreError, UtcDay,
+        CHUNK, Finding, KeyClaim, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved,
+        Resolution, Seal, Sealed, Seat, ShelvedToken, Steward, Store, StoreError, UtcDay,
     },
 };
 
@@ -29,6 +28,20 @@ impl Store for RedisStore {
 
     async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError> {
         self.seal_run(run, seal).await
+    }
+
+    async fn claim_key(
+        &self,
+        account: &AccountName,
+        key: &str,
+        claimant: &str,
+        ttl: Duration,
+    ) -> Result<KeyClaim, StoreError> {
+        self.take_key(account, key, claimant, ttl).await
+    }
+
+    async fn release_key(&self, account: &AccountName, key: &str, claimant: &str) -> Result<(), StoreError> {
+        self.give_key_up(account, key, claimant).await
     }
 
     async fn discard(&self, run: &RunId) -> Result<(), StoreError> {
@@ -243,12 +256,25 @@ impl Store for RedisStore {
         self.one_run(run).await
     }
 
-    async fn runs(&self, _before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
-        self.newest_runs(limit).await
+    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
+        self.all_accounts().await
+    }
+
+    async fn runs(&self, before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
+        self.newest_runs(before, limit).await
     }
 
     async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError> {
         self.active_runs(account).await
+    }
+
+    async fn ended(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RunStatus>, StoreError> {
+        self.ended_runs(account, since, limit).await
     }
 
     async fn outcomes(
@@ -276,26 +302,8 @@ impl Store for RedisStore {
         self.audit_entries(from, limit).await
     }
 
-    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
-        Err(unfinished("accounts"))
-    }
-    async fn ended(&self, _: &AccountName, _: Timestamp, _: usize) -> Result<Vec<RunStatus>, StoreError> {
-        Err(unfinished("ended"))
-    }
     async fn audit_last(&self) -> Result<u64, StoreError> {
-        Err(unfinished("audit_last"))
-    }
-    async fn claim_key(
-        &self,
-        _: &AccountName,
-        _: &str,
-        _: &str,
-        _: Duration,
-    ) -> Result<KeyClaim, StoreError> {
-        Err(unfinished("claim_key"))
-    }
-    async fn release_key(&self, _: &AccountName, _: &str, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("release_key"))
+        self.last_told().await
     }
 
     async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
@@ -313,36 +321,4 @@ impl Store for RedisStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.core.time().await
     }
-}
-
-#[async_trait]
-impl Outbox for RedisStore {
-    async fn post(&self, _: &[Message]) -> Result<u64, StoreError> {
-        Err(unfinished("post"))
-    }
-    async fn take_deliveries(
-        &self,
-        _: &str,
-        _: &WorkerId,
-        _: usize,
-        _: Duration,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        Err(unfinished("take_deliveries"))
-    }
-    async fn finish_delivery(&self, _: Delivery, _: Tried, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("finish_delivery"))
-    }
-    async fn outbox(&self, _: &str, _: Option<DeliveryState>, _: usize) -> Result<Vec<Posted>, StoreError> {
-        Err(unfinished("outbox"))
-    }
-    async fn repost(&self, _: &str, _: &str) -> Result<bool, StoreError> {
-        Err(unfinished("repost"))
-    }
-    async fn sweep_outbox(&self) -> Result<u64, StoreError> {
-        Err(unfinished("sweep_outbox"))
-    }
-}
-
-fn unfinished(what: &str) -> StoreError {
-    StoreError::Corrupt(what.to_owned(), "this branch does not have it yet".to_owned())
 }

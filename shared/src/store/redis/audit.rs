@@ -53,10 +53,14 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn audit_entries(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    pub(super) async fn last_told(&self) -> Result<u64, StoreError> {
         let last = self.core.plain(cmd("HGET").arg(keys::AUDIT).arg("last")).await?;
         let last = reply::maybe(&last)?.map_or(Ok(0), str::parse);
-        let last: u64 = last.map_err(|_| reply::odd("a number that is none"))?;
+        last.map_err(|_| reply::odd("a number that is none"))
+    }
+
+    pub(super) async fn audit_entries(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let last = self.last_told().await?;
         let first = from.max(1);
         let end = last.saturating_add(1).min(first.saturating_add(limit as u64));
         let mut entries = Vec::new();

@@ -10,6 +10,7 @@
 //! | `usher:{A}` | hash: format; token, admission, protections (counters); hold, hold_until; counting, counting_until (which run counts users towards a day's cap); ended_listed |
 //! | `usher:{A}:open` | sorted set of open runs by their last append |
 //! | `usher:{A}:keys` | hash: idempotency key -> run, digest |
+//! | `usher:{A}:claimed:K` | until when and by whom an idempotency key is claimed, while a submission is on its way |
 //! | `usher:{A}:active` | sorted set of runs that are not over, in the order of work |
 //! | `usher:{A}:ended` | sorted set of runs that are over, by when that was |
 //! | `usher:{A}:outlived`, `:outlived:R` | hash: forgotten run whose claims older runs still need -> its numbers; list of the users |
@@ -32,6 +33,11 @@
 //! | `usher:{A}:run:R:touched` | hash: place of a job that is tried again -> user before attempts that may have applied |
 //! | `usher:{_audit}` | hash: last, sealed (numbers of entries), seal; `_audit` is no account's name |
 //! | `usher:{_audit}:entries:N`, `:seals:N` | hash: number -> entry, or its seal, of the Nth 4,096 |
+//! | `usher:{_outbox}` | hash: posted (how many messages there ever were); `_outbox` is no account's name |
+//! | `usher:{_outbox}:message:E FS I` | hash: the message I to the endpoint E, how far it has come, who tries it |
+//! | `usher:{_outbox}:due:E` | sorted set of messages that wait, by when they are tried next |
+//! | `usher:{_outbox}:waiting:E`, `:delivered:E`, `:given_up:E` | sorted sets of messages by the number of their posting |
+//! | `usher:{_outbox}:ended` | sorted set of messages that came to their end, by when that was |
 //! | `usher:{A}:wake` | channel: there may be something to do |
 
 use crate::{AccountName, RunId};
@@ -47,6 +53,9 @@ pub(super) const ACCOUNTS: &str = "usher:accounts";
 
 /// The audit's own hash, and the prefix of its other keys.
 pub(super) const AUDIT: &str = "usher:{_audit}";
+
+/// The outbox's own hash, and the prefix of its other keys.
+pub(super) const OUTBOX: &str = "usher:{_outbox}";
 
 /// Places in a page of records; lua/lib_jobs.lua has the same number.
 pub(super) const PAGE: u64 = 4096;

@@ -21,6 +21,7 @@
 mod address;
 mod as_store;
 mod audit;
+mod claiming;
 mod error;
 mod examine;
 mod finisher;
@@ -31,7 +32,9 @@ mod keys;
 mod ledger;
 mod lettering;
 mod link;
+mod listing;
 mod notes;
+mod outbox;
 mod protecting;
 mod pruning;
 mod record;

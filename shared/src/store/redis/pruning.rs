@@ -78,7 +78,7 @@ impl RedisStore {
     }
 
     /// Lists the runs that ended before usher kept a list of them: once an account.
-    async fn list_ended(&self, accounts: &[AccountName]) -> Result<(), StoreError> {
+    pub(super) async fn list_ended(&self, accounts: &[AccountName]) -> Result<(), StoreError> {
         let mut unlisted = Vec::new();
         for account in accounts {
             let listed = self.core.plain(cmd("HGET").arg(keys::account(account)).arg("ended_listed")).await?;

@@ -50,6 +50,8 @@ scripts! {
     APPEND = "append";
     /// Makes a run visible.
     SEAL = "seal";
+    /// Takes an idempotency key, or gives it up.
+    CLAIM = "claim";
     /// Forgets an open run.
     DISCARD = "discard";
     /// Takes, renews or ends a stewardship.
@@ -92,6 +94,8 @@ scripts! {
     TOKEN = "token";
     /// Appends to the audit, and seals it.
     AUDIT = "audit";
+    /// Messages to others.
+    OUTBOX = "outbox";
 }
 
 struct Library {

@@ -1,6 +1,6 @@
 //! Runs as they stand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use redis::{Value, cmd};
 use serde::de::DeserializeOwned;
@@ -24,8 +24,8 @@ const FIELDS: &[&str] = &[
     "note_ending",
 ];
 
-/// Runs looked at together.
-const TOGETHER: usize = 100;
+/// What is looked at together.
+pub(super) const TOGETHER: usize = 100;
 
 impl RedisStore {
     pub(super) async fn one_run(&self, run: &RunId) -> Result<Option<RunStatus>, StoreError> {
@@ -44,7 +44,7 @@ impl RedisStore {
         Ok(status)
     }
 
-    async fn status_without_hold(
+    pub(super) async fn status_without_hold(
         &self,
         account: &AccountName,
         run: &RunId,
@@ -55,7 +55,7 @@ impl RedisStore {
     }
 
     /// The account's hold, where one is in force.
-    async fn hold_of(&self, account: &AccountName) -> Result<Option<Hold>, StoreError> {
+    pub(super) async fn hold_of(&self, account: &AccountName) -> Result<Option<Hold>, StoreError> {
         let found = self.core.plain(cmd("HGET").arg(keys::account(account)).arg("hold")).await?;
         let Some(text) = reply::maybe(&found)? else { return Ok(None) };
         let hold = hold(account, text)?;
@@ -63,38 +63,6 @@ impl RedisStore {
             Some(until) if until <= self.core.time().await? => Ok(None),
             _ => Ok(Some(hold)),
         }
-    }
-
-    pub(super) async fn newest_runs(&self, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
-        let (mut found, mut from) = (Vec::new(), 0);
-        let mut holds: HashMap<AccountName, Option<Hold>> = HashMap::new();
-        while found.len() < limit {
-            let mut page = cmd("ZREVRANGE");
-            page.arg(keys::NEWEST).arg(from).arg(from + TOGETHER - 1);
-            let ids = reply::array(self.core.plain(&page).await?)?;
-            for id in &ids {
-                let Ok(id) = reply::str(id)?.parse::<RunId>() else { continue };
-                let account = match self.account_of(&id).await {
-                    Ok(account) => account,
-                    Err(StoreError::NoSuchRun(_)) => continue,
-                    Err(error) => return Err(error),
-                };
-                let Some(mut status) = self.status_without_hold(&account, &id).await? else { continue };
-                if !holds.contains_key(&account) {
-                    holds.insert(account.clone(), self.hold_of(&account).await?);
-                }
-                status.hold = holds.get(&account).cloned().flatten();
-                found.push(status);
-                if found.len() == limit {
-                    break;
-                }
-            }
-            if ids.len() < TOGETHER {
-                break;
-            }
-            from += TOGETHER;
-        }
-        Ok(found)
     }
 
     pub(super) async fn active_runs(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError> {

@@ -38,6 +38,11 @@ pub(super) fn entries(conn: &Connection, from: u64, limit: usize) -> StepResult<
     Ok(entries)
 }
 
+/// The number of the last entry, sealed or not.
+pub(super) fn last(conn: &Connection) -> StepResult<u64> {
+    Ok(conn.prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?.query_row([], |row| row.get(0))?)
+}
+
 pub(super) fn head(conn: &Connection) -> StepResult<Option<AuditHead>> {
     Ok(conn
         .prepare_cached(
@@ -51,10 +56,7 @@ pub(super) fn head(conn: &Connection) -> StepResult<Option<AuditHead>> {
 /// Seals what follows the head; `false`, and nothing is sealed, where that is another by now or too little follows it.
 pub(super) fn seal(step: &mut Step<'_>, known: Option<&AuditHead>, seals: &[String]) -> StepResult<bool> {
     let head = head(step.conn)?;
-    let last: u64 = step
-        .conn
-        .prepare_cached("SELECT coalesce(max(number), 0) FROM audit")?
-        .query_row([], |row| row.get(0))?;
+    let last = last(step.conn)?;
     let sealed = head.as_ref().map_or(0, |head| head.number);
     if head.as_ref() != known || last.saturating_sub(sealed) < seals.len() as u64 {
         return Ok(false);

@@ -5,18 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    SqliteStore, auditing, capping, copy, ending, examine, finish, noting, outline, protecting, pruning,
-    pulses, quotas, reopening, seat, seeing, steering, steward, submit, tokens,
+    SqliteStore, auditing, capping, claiming, copy, ending, examine, finish, listing, noting, outline,
+    protecting, pruning, pulses, quotas, reopening, seat, seeing, steering, steward, submit, tokens,
 };
-use crate::store::{Delivery, DeliveryState, KeyClaim, Message, Outbox, Posted, Tried};
 use crate::{
     AccountName, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow, Priority,
     Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunStatus, Timestamp, WorkerId,
     audit::{AuditEntry, AuditEvent, AuditHead},
     plan::Planned,
     store::{
-        Finding, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution, Seal,
-        Sealed, Seat, ShelvedToken, Steward, Store, StoreError, UtcDay,
+        Finding, KeyClaim, Lease, LeaseAsk, Leased, Refresh, RefreshClaim, Remaining, Reserved, Resolution,
+        Seal, Sealed, Seat, ShelvedToken, Steward, Store, StoreError, UtcDay,
     },
 };
 
@@ -39,6 +38,22 @@ impl Store for SqliteStore {
             self.sweep().await?;
         }
         Ok(sealed)
+    }
+
+    async fn claim_key(
+        &self,
+        account: &AccountName,
+        key: &str,
+        claimant: &str,
+        ttl: Duration,
+    ) -> Result<KeyClaim, StoreError> {
+        let (account, key, claimant) = (account.clone(), key.to_owned(), claimant.to_owned());
+        self.write(move |step| claiming::claim(step, &account, &key, &claimant, ttl)).await
+    }
+
+    async fn release_key(&self, account: &AccountName, key: &str, claimant: &str) -> Result<(), StoreError> {
+        let (account, key, claimant) = (account.clone(), key.to_owned(), claimant.to_owned());
+        self.write(move |step| claiming::release(step, &account, &key, &claimant)).await
     }
 
     async fn discard(&self, run: &RunId) -> Result<(), StoreError> {
@@ -302,13 +317,28 @@ impl Store for SqliteStore {
         self.read(move |conn, now| seeing::run(conn, now, &run)).await
     }
 
-    async fn runs(&self, _before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
-        self.read(move |conn, now| seeing::runs(conn, now, limit)).await
+    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
+        self.read(|conn, _| listing::accounts(conn)).await
+    }
+
+    async fn runs(&self, before: Option<&RunId>, limit: usize) -> Result<Vec<RunStatus>, StoreError> {
+        let before = before.cloned();
+        self.read(move |conn, now| listing::runs(conn, now, before.as_ref(), limit)).await
     }
 
     async fn unfinished(&self, account: &AccountName) -> Result<Vec<RunStatus>, StoreError> {
         let account = account.clone();
-        self.read(move |conn, now| seeing::unfinished(conn, now, &account)).await
+        self.read(move |conn, now| listing::unfinished(conn, now, &account)).await
+    }
+
+    async fn ended(
+        &self,
+        account: &AccountName,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RunStatus>, StoreError> {
+        let account = account.clone();
+        self.read(move |conn, now| listing::ended(conn, now, &account, since, limit)).await
     }
 
     async fn outcomes(
@@ -340,26 +370,8 @@ impl Store for SqliteStore {
         self.read(move |conn, _| auditing::entries(conn, from, limit)).await
     }
 
-    async fn accounts(&self) -> Result<Vec<AccountName>, StoreError> {
-        Err(unfinished("accounts"))
-    }
-    async fn ended(&self, _: &AccountName, _: Timestamp, _: usize) -> Result<Vec<RunStatus>, StoreError> {
-        Err(unfinished("ended"))
-    }
     async fn audit_last(&self) -> Result<u64, StoreError> {
-        Err(unfinished("audit_last"))
-    }
-    async fn claim_key(
-        &self,
-        _: &AccountName,
-        _: &str,
-        _: &str,
-        _: Duration,
-    ) -> Result<KeyClaim, StoreError> {
-        Err(unfinished("claim_key"))
-    }
-    async fn release_key(&self, _: &AccountName, _: &str, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("release_key"))
+        self.read(|conn, _| auditing::last(conn)).await
     }
 
     async fn audit_head(&self) -> Result<Option<AuditHead>, StoreError> {
@@ -380,36 +392,4 @@ impl Store for SqliteStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(self.clock.now())
     }
-}
-
-#[async_trait]
-impl Outbox for SqliteStore {
-    async fn post(&self, _: &[Message]) -> Result<u64, StoreError> {
-        Err(unfinished("post"))
-    }
-    async fn take_deliveries(
-        &self,
-        _: &str,
-        _: &WorkerId,
-        _: usize,
-        _: Duration,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        Err(unfinished("take_deliveries"))
-    }
-    async fn finish_delivery(&self, _: Delivery, _: Tried, _: &str) -> Result<(), StoreError> {
-        Err(unfinished("finish_delivery"))
-    }
-    async fn outbox(&self, _: &str, _: Option<DeliveryState>, _: usize) -> Result<Vec<Posted>, StoreError> {
-        Err(unfinished("outbox"))
-    }
-    async fn repost(&self, _: &str, _: &str) -> Result<bool, StoreError> {
-        Err(unfinished("repost"))
-    }
-    async fn sweep_outbox(&self) -> Result<u64, StoreError> {
-        Err(unfinished("sweep_outbox"))
-    }
-}
-
-fn unfinished(what: &str) -> StoreError {
-    StoreError::Corrupt(what.to_owned(), "this branch does not have it yet".to_owned())
 }

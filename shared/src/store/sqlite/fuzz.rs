@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use rusqlite::{Connection, types::Value};
 
 use super::{
-    SqliteStore, auditing, capping, ending,
+    SqliteStore, auditing, capping, claiming, ending,
     errors::{StepResult, translate},
-    leasing,
+    leasing, listing,
     moves::Moves,
-    noting, protecting, pruning, pulses, quotas, reopening, seeing, steward, submit, tokens,
+    noting, outbox, protecting, pruning, pulses, quotas, reopening, seeing, steward, submit, tokens,
     writer::Step,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     Then, Timestamp, UserState, Verdict, WorkerId,
     audit::{AuditEvent, AuditKind},
     config::ProtectedPattern,
-    store::{Idempotency, LeaseAsk, Refresh, Resolution, Seal, Store, StoreError},
+    store::{Idempotency, LeaseAsk, Message, Outbox, Refresh, Resolution, Seal, Store, StoreError, Tried},
 };
 
 const START: Timestamp = Timestamp::from_millis(1_795_176_000_000);
@@ -147,6 +147,17 @@ async fn fill(store: &SqliteStore) -> Result<(), StoreError> {
     }
     store.seal_audit(None, &["a".repeat(64)]).await?;
     store.draw_quota(&account(), "light", QuotaWindow::UtcDay, 1, 100).await?;
+    store.claim_key(&account(), "key", "somebody", Duration::from_secs(10)).await?;
+    let message = |id: &str| Message {
+        endpoint: "ops".into(),
+        id: id.into(),
+        kind: "run.held".into(),
+        account: account(),
+        body: "{}".into(),
+    };
+    store.post(&[message("a"), message("b"), message("c")]).await?;
+    let mut taken = store.take_deliveries("ops", &worker, 2, Duration::from_secs(10)).await?;
+    store.finish_delivery(taken.remove(0), Tried::GivenUp, "410 Gone").await?;
     let claim = store.claim_refresh(&account(), &worker, None, Duration::from_secs(10)).await?;
     let Refresh::Yours(claim) = claim else { panic!("nobody else is here") };
     store.shelve_token(claim, b"sealed", Duration::from_secs(3_600)).await.map(drop)
@@ -168,8 +179,11 @@ fn check<T: std::fmt::Debug>(said: StepResult<T>) {
 fn go_through(conn: &Connection) {
     let account = account();
     let now = START.after(Duration::from_secs(30));
-    check(seeing::runs(conn, now, 10));
-    check(seeing::unfinished(conn, now, &account));
+    check(listing::accounts(conn));
+    check(listing::runs(conn, now, None, 10));
+    check(listing::ended(conn, now, &account, START, 10));
+    check(outbox::list(conn, "ops", None, 10));
+    check(listing::unfinished(conn, now, &account));
     check(seeing::next_event(conn, now, &account));
     check(pulses::all(conn, START, &account));
     check(tokens::shelved(conn, START, &account));
@@ -188,6 +202,14 @@ fn go_through(conn: &Connection) {
         check(steward::take(&mut step, &id, &WorkerId::new("w2"), Duration::from_secs(60)));
         check(steward::promote(&mut step, &id, 10));
     }
+    check(claiming::claim(&mut step, &account, "key", "another", Duration::from_secs(10)));
+    let taken = outbox::take(&mut step, "ops", &WorkerId::new("w2"), 10, Duration::from_secs(10));
+    for delivery in taken.as_ref().into_iter().flatten() {
+        check(outbox::finish(&mut step, delivery, Tried::Delivered, "200 OK"));
+    }
+    check(taken);
+    check(outbox::repost(&mut step, "ops", "a"));
+    check(outbox::sweep(&mut step));
     // A lapsed lease is taken back on the way.
     check(leasing::lease(&mut step, &ask()));
     check(quotas::draw(&mut step, &account, "light", QuotaWindow::UtcDay, 1, 100));
@@ -273,6 +295,8 @@ fn whatever_stands_in_a_column_is_read_as_it_stands_or_is_corrupt() {
         "capped",
         "capped_days",
         "audit",
+        "claimed_keys",
+        "messages",
     ] {
         let rows: u64 =
             conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();

@@ -7,7 +7,8 @@ pub(super) const APPLICATION_ID: i32 = 0x7573_6872;
 
 /// What makes each format of the one before; the first makes it of an empty file. Never changed once released: a file of
 /// any format is brought to the newest by the steps that it lacks.
-pub(super) const STEPS: [&str; 4] = [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET, TIME_PASSES, FOR_OPERATORS];
+pub(super) const STEPS: [&str; 5] =
+    [QUEUE_AND_LEDGER, SHARED_BY_THE_FLEET, TIME_PASSES, FOR_OPERATORS, FOR_SERVICES];
 
 /// The format that this program writes, and the newest that it reads.
 pub(super) const FORMAT: u64 = STEPS.len() as u64;
@@ -269,6 +270,44 @@ CREATE TABLE audit (
     seal            TEXT
 ) STRICT;
 CREATE INDEX audit_sealed ON audit (number) WHERE seal IS NOT NULL;
+";
+
+/// Keys that submissions on their way have claimed, messages to others, and what is asked for by moments.
+const FOR_SERVICES: &str = "
+CREATE INDEX runs_ended_of ON runs (account, finished_at) WHERE finished_at IS NOT NULL;
+
+CREATE TABLE claimed_keys (
+    account         INTEGER NOT NULL,
+    key             TEXT NOT NULL,
+    claimant        TEXT NOT NULL,
+    until           INTEGER NOT NULL,
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claimed_keys_until ON claimed_keys (until);
+
+CREATE TABLE messages (
+    number          INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint        TEXT NOT NULL,
+    id              TEXT NOT NULL,
+    kind            TEXT NOT NULL,
+    account         TEXT NOT NULL,      -- its name
+    body            TEXT NOT NULL,      -- empty once it is delivered
+    posted_at       INTEGER NOT NULL,
+    state           TEXT NOT NULL DEFAULT 'waiting',  -- waiting | delivered | given_up
+    tries           INTEGER NOT NULL DEFAULT 0,
+    tried_at        INTEGER,
+    due             INTEGER,            -- while somebody tries: when the right to that lapses
+    last            TEXT,               -- what came of the last try
+    taken           INTEGER NOT NULL DEFAULT 0,  -- the last right to try that was given out
+    finished        INTEGER NOT NULL DEFAULT 0,  -- the last one that was used up
+    worker          TEXT,               -- who has it
+    ended_at        INTEGER,
+    UNIQUE (endpoint, id)
+) STRICT;
+CREATE INDEX messages_due ON messages (endpoint, due, id) WHERE state = 'waiting';
+CREATE INDEX messages_newest ON messages (endpoint, number);
+CREATE INDEX messages_newest_of ON messages (endpoint, state, number);
+CREATE INDEX messages_ended ON messages (ended_at) WHERE ended_at IS NOT NULL;
 ";
 
 /// Where a job is. The SQL spells these words out, so that the partial indexes apply.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     errors::{StepResult, unreadable},
     leasing::read_request,
-    runs::{Run, account_key, in_force, phase_of, priority_of, read_meta, read_notes},
+    runs::{Run, in_force, phase_of, priority_of, read_meta, read_notes},
     schema::Place,
 };
 use crate::{
@@ -20,7 +20,8 @@ use crate::{
 /// The most outcomes in one page.
 const PAGE: usize = 5_000;
 
-const STATUS: &str = "
+/// The head of a query that [`status`] reads.
+pub(super) const STATUS: &str = "
     SELECT r.key, r.meta, r.rank, r.phase, r.paused, r.cancelled, r.admission, r.by_action, r.sealed_at, r.finished_at,
            r.total, r.pending, r.ready + r.alone + r.waiting, r.leased, r.finished, r.duplicates,
            r.attempts, r.calls, r.throttled, r.retries, r.lost, r.first_attempt_at, r.last_attempt_at, a.hold,
@@ -32,7 +33,7 @@ fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
 }
 
 /// Reads a row of [`STATUS`], all but the counts by outcome.
-fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
+pub(super) fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
     let meta: String = row.get(1)?;
     let by_action: String = row.get(7)?;
     let hold: Option<String> = row.get(23)?;
@@ -74,7 +75,7 @@ fn status(row: &Row<'_>, now: Timestamp) -> StepResult<(i64, RunStatus)> {
 }
 
 /// Completes statuses with their counts by outcome. The caller's transaction makes the two one picture.
-fn with_outcomes(conn: &Connection, found: Vec<(i64, RunStatus)>) -> StepResult<Vec<RunStatus>> {
+pub(super) fn with_outcomes(conn: &Connection, found: Vec<(i64, RunStatus)>) -> StepResult<Vec<RunStatus>> {
     let mut select =
         conn.prepare_cached("SELECT outcome, count FROM outcomes WHERE run = ?1 AND count > 0")?;
     let mut statuses = Vec::with_capacity(found.len());
@@ -98,32 +99,6 @@ pub(super) fn run(conn: &Connection, now: Timestamp, id: &RunId) -> StepResult<O
         .query_and_then([id.as_str()], |row| status(row, now))?
         .collect::<StepResult<_>>()?;
     Ok(with_outcomes(conn, found)?.pop())
-}
-
-pub(super) fn runs(conn: &Connection, now: Timestamp, limit: usize) -> StepResult<Vec<RunStatus>> {
-    let found = conn
-        .prepare_cached(&format!(
-            "{STATUS} WHERE r.id IS NOT NULL AND r.phase <> 'open' ORDER BY r.created_at DESC, r.id DESC LIMIT ?1"
-        ))?
-        .query_and_then([i64::try_from(limit).unwrap_or(i64::MAX)], |row| status(row, now))?
-        .collect::<StepResult<_>>()?;
-    with_outcomes(conn, found)
-}
-
-pub(super) fn unfinished(
-    conn: &Connection,
-    now: Timestamp,
-    account: &AccountName,
-) -> StepResult<Vec<RunStatus>> {
-    let Some(account) = account_key(conn, account)? else { return Ok(Vec::new()) };
-    let found = conn
-        .prepare_cached(&format!(
-            "{STATUS} WHERE r.account = ?1 AND r.phase IN ('sealed', 'resolved', 'admitted')
-             ORDER BY r.phase <> 'admitted', r.rank, iif(r.phase = 'admitted', r.admission, 0), r.sealed_at, r.id"
-        ))?
-        .query_and_then([account], |row| status(row, now))?
-        .collect::<StepResult<_>>()?;
-    with_outcomes(conn, found)
 }
 
 pub(super) fn requests(
