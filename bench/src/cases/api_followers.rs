@@ -45,10 +45,9 @@ pub async fn run(bench: Bench) -> Result<Vec<Row>> {
     let run = ground.submit(&ground.csv(&ground.sim.members().await?)?, &[]).await?;
     ground.sim.let_in(PLAN as u64).await?;
 
-    let mut costs = vec![];
+    let (mut costs, events) = (vec![], format!("/v1/runs/{run}/events"));
     for followers in [0, 1, MANY] {
-        let cost = measure(&ground, &served, &format!("/v1/runs/{run}/events"), followers, window);
-        costs.push(cost.await?);
+        costs.push(measure(&ground, &served, &events, followers, window).await?);
     }
     let status = served.client()?.get(&format!("/v1/runs/{run}")).await?;
     ensure!(status["state"] == "running", "the run was {} at the end: too short", status["state"]);

@@ -140,12 +140,7 @@ pub fn all() -> Vec<Case> {
             move |bench| api_urgent::run(bench, kind),
         ));
     }
-    cases.push(case(
-        "api_followers",
-        "API: 200 followers of a run beside 1, Redis",
-        180,
-        api_followers::run,
-    ));
+    cases.push(case("api_followers", "API: 200 followers of a run beside 1, Redis", 180, api_followers::run));
     cases.push(case("memory", "Redis memory a queued and a finished job", 180, memory::run));
     cases.push(case("peer-bullmq/1", "BullMQ with a global limiter of 80/s, 1 process", 240, |bench| {
         peers::bullmq(bench, 1)
