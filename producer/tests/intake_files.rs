@@ -73,7 +73,7 @@ fn every_bad_row_is_found_and_good_ones_around_it_are_kept() {
     let expected = [
         "line 2, column email: \"ann\" is not an e-mail address",
         "line 3, column action: \"delete\" is not an action: use deactivate or activate",
-        "line 4, column action: the row says activate, the command deactivate; correct the row, or leave the command's action out to go by the rows",
+        "line 4, column action: the row says activate, but deactivate was asked for all of them; correct the row, or leave that out to go by the rows",
         "line 5: 5 fields, but the header has 3; put a field that holds a delimiter in quotes",
         "6 e@x",
         "line 7: a quote is opened here and closed lines later, with text right behind it; one of the two is stray",

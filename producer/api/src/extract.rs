@@ -140,6 +140,9 @@ pub(crate) fn unread(error: &BytesRejection) -> Problem {
 pub(crate) fn broken_off(error: &(dyn std::error::Error + 'static)) -> Option<Problem> {
     let mut cause = Some(error);
     while let Some(error) = cause {
+        // An I/O error's own source is that of the error that it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let error = wrapped.map_or(error, |wrapped| wrapped as &(dyn std::error::Error + 'static));
         if error.is::<http_body_util::LengthLimitError>() {
             return Some(Problem::new(
                 Kind::TooLarge,

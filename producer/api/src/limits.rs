@@ -37,6 +37,7 @@ pub struct Limits {
     calls: HashMap<String, DefaultDirectRateLimiter>,
     unknown: PerAddress,
     streams: Arc<Semaphore>,
+    streams_at_most: u32,
     clock: DefaultClock,
 }
 
@@ -56,6 +57,7 @@ impl Limits {
             calls: config.tokens.keys().map(|name| (name.clone(), RateLimiter::direct(quota))).collect(),
             unknown: RateLimiter::hashmap(Quota::per_minute(UNKNOWN)),
             streams: Arc::new(Semaphore::new(config.serve.streams)),
+            streams_at_most: u32::try_from(config.serve.streams).unwrap_or(u32::MAX),
             clock: DefaultClock::default(),
         }
     }
@@ -100,6 +102,13 @@ impl Limits {
             )
             .retry_after(2)
         })
+    }
+
+    /// Waits until no submission is being streamed in.
+    pub async fn streams_ended(&self) {
+        let all = self.streams_at_most;
+        // Closed by nobody.
+        drop(self.streams.acquire_many(all).await);
     }
 
     fn wait(&self, wait: std::time::Duration) -> u64 {

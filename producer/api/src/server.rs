@@ -31,6 +31,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// What one connection may ask for at a time over HTTP/2.
 const AT_A_TIME: u32 = 100;
 
+/// How long submissions that were cut off may take to be forgotten.
+const FORGET: Duration = Duration::from_secs(2);
+
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
@@ -125,6 +128,10 @@ where
     let left = handle.connection_count();
     if left > 0 {
         tracing::warn!(left, "calls were cut off: drain_seconds is over");
+    }
+    // What was cut off is taken out of the store again; where that takes longer, it expires there.
+    if tokio::time::timeout(FORGET, api.limits().streams_ended()).await.is_err() {
+        tracing::warn!("submissions that were cut off are left to expire in the store");
     }
     ended
 }

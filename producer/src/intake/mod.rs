@@ -28,6 +28,7 @@ mod parse;
 mod row;
 mod seen;
 mod sniff;
+mod stated;
 mod table;
 mod whole;
 mod window;
@@ -36,5 +37,6 @@ pub use error::IntakeError;
 pub use format::Format;
 pub use parse::{Intake, IntakeOptions, parse, parse_file};
 pub use row::{BadRow, Duplicate, Row, RowProblem};
+pub use stated::{Stated, Statements, stated};
 
 pub(crate) use seen::Seen;

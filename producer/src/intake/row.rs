@@ -74,20 +74,20 @@ pub enum RowProblem {
         /// The first such character.
         found: char,
     },
-    /// Neither the row nor the command says what to do.
+    /// Neither the row nor its submitter for all rows says what to do.
     #[error("no action; write deactivate or activate here, or give one action for all rows")]
     NoAction,
     /// A word that is no action.
     #[error(transparent)]
     UnknownAction(#[from] UnknownWord),
-    /// The row and the command disagree.
+    /// The row and what was asked for all rows disagree.
     #[error(
-        "the row says {row}, the command {given}; correct the row, or leave the command's action out to go by the rows"
+        "the row says {row}, but {given} was asked for all of them; correct the row, or leave that out to go by the rows"
     )]
     OtherAction {
         /// What the row says.
         row: Action,
-        /// What the command says.
+        /// What was asked for all rows.
         given: Action,
     },
     /// Two rows want different things of one user.
@@ -152,7 +152,7 @@ pub(super) struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The request that the row states, where the command gave this action, or none.
+    /// The request that the row states, where this action was asked for all rows, or none.
     pub(super) fn request(self, line: u64, given: Option<Action>) -> Result<Request, BadRow> {
         let bad =
             |column: &str, problem: RowProblem| BadRow { line, column: Some(column.to_owned()), problem };
@@ -234,7 +234,7 @@ mod tests {
         }
         assert_eq!(
             request("a@x", Some("activate"), given).unwrap_err(),
-            "line 7, column Action: the row says activate, the command deactivate; correct the row, or leave the command's action out to go by the rows"
+            "line 7, column Action: the row says activate, but deactivate was asked for all of them; correct the row, or leave that out to go by the rows"
         );
         assert!(request("a@x", Some(" "), None).unwrap_err().contains("no action"));
         assert!(request("a@x", Some("delete"), given).unwrap_err().contains("use deactivate or activate"));

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use url::{Host, Url};
 
-use super::{AccountConfig, ApprovalConfig, Caps, Config, ConfigError, Role, Submitter, TokenConfig};
+use super::{
+    AccountConfig, ApprovalConfig, Caps, Config, ConfigError, Role, ServeConfig, Submitter, TokenConfig,
+};
 use crate::AccountName;
 
 /// Refuses contradictions and values out of range.
@@ -34,6 +36,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (None, Some(_)) => return Err(invalid(key, format!("it needs {cert} beside it"))),
         _ => {}
     }
+    check_serve(&config.serve)?;
     if let Some(days) = config.retention.keep_days {
         within("retention.keep_days", f64::from(days), 1.0..=36_500.0)?;
     }
@@ -63,6 +66,22 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the ranges end long before precision does")]
+fn check_serve(serve: &ServeConfig) -> Result<(), ConfigError> {
+    within("serve.calls_per_second", f64::from(serve.calls_per_second), 1.0..=100_000.0)?;
+    within("serve.max_stream_mib", serve.max_stream_mib as f64, 1.0..=65_536.0)?;
+    within("serve.max_body_mib", serve.max_body_mib as f64, 1.0..=256.0)?;
+    within("serve.streams", serve.streams as f64, 1.0..=256.0)?;
+    within("serve.followers", serve.followers as f64, 1.0..=100_000.0)?;
+    within("serve.drain_seconds", serve.drain_seconds, 0.0..=3600.0)?;
+    let (cert, key) = ("tls_cert_file", "tls_key_file");
+    match (&serve.tls_cert_file, &serve.tls_key_file) {
+        (Some(_), None) => Err(invalid(format!("serve.{cert}"), format!("it needs {key} beside it"))),
+        (None, Some(_)) => Err(invalid(format!("serve.{key}"), format!("it needs {cert} beside it"))),
+        _ => serve.check_address("serve.listen", serve.listen),
+    }
 }
 
 /// A cap of 0 would refuse every run: whoever wants that takes the account out, or pauses.
@@ -250,5 +269,34 @@ mod tests {
         let anyone = guard.to_owned() + "submitter = \"anyone\"\n";
         assert_eq!(problem(&(account(&anyone) + &token("bob", "roles = [\"approve\"]"))), None);
         assert_eq!(problem("[retention]\nkeep_days = 90"), None);
+    }
+
+    #[test]
+    fn a_server_that_other_machines_reach_in_clear_text_is_refused_unless_that_is_meant() {
+        let serve = |lines: &str| problem(&format!("[serve]\n{lines}\n"));
+        for good in [
+            "",
+            "listen = \"127.0.0.1:1\"",
+            "listen = \"[::1]:1\"",
+            "listen = \"0.0.0.0:1\"\nbehind_proxy = true",
+            "listen = \"0.0.0.0:1\"\ntls_cert_file = \"a\"\ntls_key_file = \"b\"",
+        ] {
+            assert_eq!(serve(good), None, "{good}");
+        }
+        for (bad, key, cure) in [
+            ("listen = \"0.0.0.0:1\"", "serve.listen", "behind_proxy"),
+            ("listen = \"[::]:1\"", "serve.listen", "tls_cert_file"),
+            ("tls_cert_file = \"a\"", "serve.tls_cert_file", "tls_key_file"),
+            ("tls_key_file = \"a\"", "serve.tls_key_file", "tls_cert_file"),
+            ("calls_per_second = 0", "serve.calls_per_second", "100000"),
+            ("max_stream_mib = 0", "serve.max_stream_mib", "65536"),
+            ("max_body_mib = 257", "serve.max_body_mib", "256"),
+            ("streams = 0", "serve.streams", "256"),
+            ("followers = 100001", "serve.followers", "100000"),
+            ("drain_seconds = -1", "serve.drain_seconds", "3600"),
+        ] {
+            let problem = serve(bad).unwrap_or_else(|| panic!("taken: {bad}"));
+            assert!(problem.contains(key) && problem.contains(cure), "{bad}: {problem}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
+use super::ConfigError;
+
 /// `[serve]`: the HTTP API of `usher serve`. Everything has a default: without the section it listens on loopback.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -48,5 +50,25 @@ impl Default for ServeConfig {
             followers: 1_000,
             drain_seconds: 20.0,
         }
+    }
+}
+
+impl ServeConfig {
+    /// Whether callers speak TLS to it.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.tls_cert_file.is_some() && self.tls_key_file.is_some()
+    }
+
+    /// Refuses an address that other machines reach, where tokens would travel in clear text. `key`: where it stands.
+    pub fn check_address(&self, key: &str, address: SocketAddr) -> Result<(), ConfigError> {
+        if address.ip().to_canonical().is_loopback() || self.is_encrypted() || self.behind_proxy {
+            return Ok(());
+        }
+        let problem = format!(
+            "other machines reach {address}, and tokens would travel to it in clear text: set tls_cert_file and \
+             tls_key_file in [serve], or behind_proxy = true where a proxy in front of it ends TLS"
+        );
+        Err(ConfigError::Invalid { key: key.to_owned(), problem })
     }
 }

@@ -1,0 +1,131 @@
+//! The one way from rows to a run: claimed, stored unseen, judged, sealed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+use usher_producer::{
+    intake::{IntakeError, Row, RowProblem},
+    submit::{Draft, FillOptions, Filled, Key, SubmitError},
+};
+
+use super::{
+    answer::{Taken, refusal},
+    key::IdempotencyKey,
+    said::Said,
+};
+use crate::{
+    Api,
+    auth::Caller,
+    extract::broken_off,
+    problem::{Kind, Problem},
+};
+
+/// Submits these rows as one run. Once begun it goes on to its end when the caller goes away: what came whole becomes a run,
+/// and what broke off leaves nothing behind. `place`: held until then.
+pub async fn take<R>(
+    api: &Api,
+    caller: &Caller,
+    said: Said,
+    key: Option<IdempotencyKey>,
+    rows: R,
+    place: Option<OwnedSemaphorePermit>,
+) -> Result<Taken, Problem>
+where
+    R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
+{
+    let (api, caller) = (api.clone(), caller.clone());
+    let submission = async move {
+        let _place = place;
+        submit(&api, &caller, said, key, rows).await
+    };
+    match tokio::spawn(submission.in_current_span()).await {
+        Ok(taken) => taken,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Problem::new(Kind::Unavailable, "the server stops; send it again").retry_after(2)),
+        },
+    }
+}
+
+async fn submit<R>(
+    api: &Api,
+    caller: &Caller,
+    said: Said,
+    key: Option<IdempotencyKey>,
+    rows: R,
+) -> Result<Taken, Problem>
+where
+    R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
+{
+    let description = said.description(api, caller).await?;
+    let contradictions = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&contradictions);
+    let options = FillOptions {
+        clock: Arc::clone(&api.clock),
+        signer: Some(caller.signer()),
+        notice: Some(Box::new(move |row| {
+            if let Row::Bad(bad) = row
+                && matches!(bad.problem, RowProblem::Contradiction { .. })
+            {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        })),
+        ..FillOptions::default()
+    };
+    let filled = Draft::fill(&api.store, description, rows, options).await?;
+    let contradictions = contradictions.load(Ordering::Relaxed);
+    let draft = match filled {
+        Filled::Clean(draft) => draft,
+        Filled::Flawed(flawed) => {
+            let contents = flawed.contents();
+            if !said.skip_invalid || contradictions > 0 || contents.requests == 0 {
+                let problem = refusal(contents, said.skip_invalid, contradictions);
+                flawed.discard().await?;
+                return Err(problem);
+            }
+            flawed.skip_invalid()?
+        }
+    };
+    let contents = draft.contents().clone();
+    let submitted = draft.seal(how(key, said.plan)).await?;
+    tracing::info!(run = %submitted.run(), account = %said.account, requests = contents.requests, "submitted");
+    Ok(Taken::new(said.account, &contents, submitted))
+}
+
+/// What makes two submissions the same.
+fn how(key: Option<IdempotencyKey>, plan: bool) -> Key {
+    match key {
+        Some(key) => Key::Own(key.as_str().to_owned()),
+        // What was planned yesterday is not what is there today.
+        None if plan => Key::Fresh,
+        None => Key::Content,
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Intake(IntakeError::Unreadable { source, .. }) => broken_off(&source)
+                .unwrap_or_else(|| {
+                    Self::new(Kind::BadRequest, format!("the body did not come to its end: {source}"))
+                }),
+            SubmitError::Intake(error) => Self::new(Kind::InvalidInput, error.to_string()),
+            SubmitError::Empty | SubmitError::Flawed { .. } => {
+                Self::new(Kind::InvalidInput, error.to_string())
+            }
+            SubmitError::Key(_) => Self::new(Kind::BadRequest, error.to_string()),
+            SubmitError::Expired => {
+                Self::new(Kind::Unavailable, "the submission took over an hour; send it again").retry_after(2)
+            }
+            SubmitError::Store(error) => error.into(),
+            SubmitError::Identity(_) => {
+                tracing::error!(%error, "a token that was taken can't sign");
+                Self::new(Kind::Internal, "usher failed; its log says more under this request's id")
+            }
+        }
+    }
+}
