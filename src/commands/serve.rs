@@ -1,29 +1,63 @@
 //! `usher serve`: the HTTP API, until told to stop.
 
 use usher_api::{Api, Parts, server::Server};
+use usher_shared::config::Config;
 
+use super::worker;
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
     wiring::{self, Context},
 };
 
-/// Serves until Ctrl-C or SIGTERM; then lets calls under way finish.
+/// Serves until Ctrl-C or SIGTERM; then lets calls under way finish. With `--work`, works the queue, too: the calls end first.
 pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
+    let config = &context.config;
+    let listen = args.listen.unwrap_or(config.serve.listen);
+    // The configured address was looked at when the configuration was read.
+    if let Some(problem) = config.serve.refuses(listen) {
+        return Err(Failure::new(Exit::Configuration, format!("--listen: {problem}")));
+    }
+    somebody_may_call(config)?;
     let (store, address) = context.open_store().await?;
     let parts = Parts {
-        store,
+        store: store.clone(),
         address: address.clone(),
-        config: context.config.clone(),
+        config: config.clone(),
         clock: wiring::clock(),
         stop: context.stop.watch(),
     };
-    let listen = args.listen.unwrap_or(context.config.serve.listen);
-    let server =
-        Server::bind(Api::new(parts), listen).map_err(|error| Failure::new(Exit::Configuration, error))?;
-    let listening = server.address()?;
+    // Before anything is worked: an address that is taken should not cost a worker's start.
+    let server = Server::bind(Api::new(parts), listen)
+        .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
+    let engine =
+        if args.work { Some(worker::start(context, &store, &address, &[], None).await?) } else { None };
     let scheme = if server.is_encrypted() { "https" } else { "http" };
+    let listening = server.address()?;
     tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");
-    server.run().await?;
-    Ok(Exit::Success)
+    let served = server.run().await;
+    let exit = match engine {
+        Some(engine) => {
+            tracing::info!("stopping: nothing more is leased, calls in flight finish");
+            worker::stopped(engine.shutdown().await)
+        }
+        None => Exit::Success,
+    };
+    served?;
+    Ok(exit)
+}
+
+/// Without a token nobody could make a call.
+fn somebody_may_call(config: &Config) -> Result<(), Failure> {
+    if !config.tokens.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Configuration,
+        format!(
+            "{} has no [tokens.NAME], so nobody could call: `usher token new NAME --role submit --role read` makes a token and \
+             prints the lines",
+            config.place()
+        ),
+    ))
 }

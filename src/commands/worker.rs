@@ -1,6 +1,6 @@
 //! `usher worker`: works the queue until told to stop.
 
-use usher_shared::{config::StoreAddress, store::SharedStore};
+use usher_shared::{AccountName, config::StoreAddress, store::SharedStore};
 use usher_worker::{Drained, Engine, EngineError};
 
 use crate::{
@@ -11,28 +11,40 @@ use crate::{
 
 /// Works the accounts asked for, or all, until Ctrl-C or SIGTERM; then lets calls in flight finish.
 pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
+    let (store, address) = context.open_store().await?;
+    let engine = start(context, &store, &address, &args.account, args.name.as_deref()).await?;
+    context.stop.clone().asked().await;
+    tracing::info!("stopping: nothing more is leased, calls in flight finish");
+    Ok(stopped(engine.shutdown().await))
+}
+
+/// Begins to work these accounts, or all that are configured where none is named. `name`: how this process is named in
+/// outcomes.
+pub async fn start(
+    context: &Context,
+    store: &SharedStore,
+    address: &StoreAddress,
+    accounts: &[AccountName],
+    name: Option<&str>,
+) -> Result<Engine, Failure> {
     let config = &context.config;
-    let names: Vec<_> = if args.account.is_empty() {
-        config.accounts.keys().cloned().collect()
-    } else {
-        args.account.clone()
-    };
+    let names =
+        if accounts.is_empty() { config.accounts.keys().cloned().collect() } else { accounts.to_vec() };
     if names.is_empty() {
         return Err(Failure::new(
             Exit::Configuration,
             format!("{} has no accounts to work: add [accounts.NAME], as the README shows", config.place()),
         ));
     }
-    let (store, address) = context.open_store().await?;
-    warn_of_danger(&store, &address).await;
-    let worker = wiring::worker_id(args.name.as_deref());
+    warn_of_danger(store, address).await;
+    let worker = wiring::worker_id(name);
     let mut accounts = Vec::new();
     for name in &names {
-        let shelf = wiring::shelf(&store, worker.clone());
+        let shelf = wiring::shelf(store, worker.clone());
         let provider = wiring::provider(config, name, config.account(name)?, Some(shelf))?;
         accounts.push(wiring::account(config, name, &provider)?);
     }
-    let mut engine = wiring::engine(context, &store, &address, accounts, None)?;
+    let mut engine = wiring::engine(context, store, address, accounts, None)?;
     engine.worker = worker.clone();
     let engine = match Engine::start(engine).await {
         Ok(engine) => engine,
@@ -44,13 +56,16 @@ pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
     if matches!(address, StoreAddress::Sqlite(_)) {
         tracing::info!("one worker at a time on the embedded store; a redis:// store takes any number");
     }
-    context.stop.clone().asked().await;
-    tracing::info!("stopping: nothing more is leased, calls in flight finish");
-    Ok(match engine.shutdown().await {
+    Ok(engine)
+}
+
+/// The exit code of a worker that was told to stop.
+pub fn stopped(drained: Drained) -> Exit {
+    match drained {
         Drained::Clean => Exit::Success,
         // Their leases lapse, and other workers run them again.
         Drained::TimeUp { .. } => Exit::Interrupted,
-    })
+    }
 }
 
 /// Says in the log what `usher doctor` would say of a server that a ledger can't be trusted to. An embedded store is not

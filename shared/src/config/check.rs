@@ -80,7 +80,7 @@ fn check_serve(serve: &ServeConfig) -> Result<(), ConfigError> {
     match (&serve.tls_cert_file, &serve.tls_key_file) {
         (Some(_), None) => Err(invalid(format!("serve.{cert}"), format!("it needs {key} beside it"))),
         (None, Some(_)) => Err(invalid(format!("serve.{key}"), format!("it needs {cert} beside it"))),
-        _ => serve.check_address("serve.listen", serve.listen),
+        _ => serve.refuses(serve.listen).map_or(Ok(()), |problem| Err(invalid("serve.listen", problem))),
     }
 }
 

@@ -4,8 +4,6 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::ConfigError;
-
 /// `[serve]`: the HTTP API of `usher serve`. Everything has a default: without the section it listens on loopback.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,15 +58,15 @@ impl ServeConfig {
         self.tls_cert_file.is_some() && self.tls_key_file.is_some()
     }
 
-    /// Refuses an address that other machines reach, where tokens would travel in clear text. `key`: where it stands.
-    pub fn check_address(&self, key: &str, address: SocketAddr) -> Result<(), ConfigError> {
-        if address.ip().to_canonical().is_loopback() || self.is_encrypted() || self.behind_proxy {
-            return Ok(());
-        }
-        let problem = format!(
-            "other machines reach {address}, and tokens would travel to it in clear text: set tls_cert_file and \
-             tls_key_file in [serve], or behind_proxy = true where a proxy in front of it ends TLS"
-        );
-        Err(ConfigError::Invalid { key: key.to_owned(), problem })
+    /// Why this address is not to be listened on: other machines reach it, and tokens would travel in clear text.
+    #[must_use]
+    pub fn refuses(&self, address: SocketAddr) -> Option<String> {
+        let meant = address.ip().to_canonical().is_loopback() || self.is_encrypted() || self.behind_proxy;
+        (!meant).then(|| {
+            format!(
+                "other machines reach {address}, and tokens would travel to it in clear text: set tls_cert_file and \
+                 tls_key_file in [serve], or behind_proxy = true where a proxy in front of it ends TLS"
+            )
+        })
     }
 }
