@@ -14,7 +14,7 @@ use crate::{
     commands::plan::{self, Manner},
     exit::{Exit, Failure, Outcome},
     limits,
-    submission::{draft, failure},
+    submission::draft,
     wiring::{self, Context},
     work,
 };
@@ -50,7 +50,7 @@ pub async fn dry_run(context: &Context, asked: &Submission, how: &DryRun, json: 
     aside.config.data_dir = Some(dir.path().to_owned());
     let context = &aside;
     let draft = draft(context, &store, asked, Terms { plan: true, ..Terms::default() }).await?;
-    let submitted = draft.seal(Key::Fresh).await.map_err(failure)?;
+    let submitted = draft.seal(Key::Fresh).await?;
     let status = work::until_planned(context, &store, &address, submitted.run(), Some(&provider)).await?;
     plan::show(context, &store, &status, &Manner { all: how.all, json, dry: true, asks: false }).await?;
     Ok(plan::exit(&status))

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use usher_producer::{
+    steer::{Barred, SteerError},
+    submit::SubmitError,
+};
+
 /// How the command ended, as its exit code says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -77,6 +82,50 @@ impl From<usher_shared::store::StoreError> for Failure {
             E::LeaseLapsed(_) | E::IdTaken(_) | E::Incomplete { .. } | E::Corrupt(..) => Exit::Internal,
         };
         Self { exit, error: error.into() }
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Store(error) => error.into(),
+            error => Self { exit: Exit::InvalidInput, error: error.into() },
+        }
+    }
+}
+
+impl From<SteerError> for Failure {
+    /// With what to type, where that helps.
+    fn from(error: SteerError) -> Self {
+        use SteerError as E;
+        let (exit, cure) = match &error {
+            E::Barred { run, barred: Barred::Retry, .. } => {
+                (Exit::InvalidInput, format!("; see usher status {run}"))
+            }
+            E::Barred { run, barred: Barred::Undo, .. } => {
+                (Exit::InvalidInput, format!("; `usher cancel {run}` ends it now"))
+            }
+            E::NoPlan(run) | E::NotPlannedYet(run) => {
+                (Exit::InvalidInput, format!(": see usher status {run}"))
+            }
+            E::TooLate { run, .. } => {
+                (Exit::InvalidInput, format!("; `usher report {run} --failed --format csv` lists them"))
+            }
+            E::AsWished(_) => (Exit::InvalidInput, "; `usher undo` puts them back".to_owned()),
+            E::Barred { .. } | E::UnderWay(_) | E::NobodyToRetry { .. } | E::Identity(_) => {
+                (Exit::InvalidInput, String::new())
+            }
+            E::Changed { .. } | E::AnotherPlan { .. } | E::OnesOwn { .. } => (Exit::Refused, String::new()),
+            E::ChangedTwice(_) => (Exit::Internal, String::new()),
+            E::Submit(_) | E::Store(_) => {
+                return match error {
+                    E::Submit(error) => error.into(),
+                    E::Store(error) => error.into(),
+                    error => Self { exit: Exit::Internal, error: error.into() },
+                };
+            }
+        };
+        Self::new(exit, format!("{error}{cure}"))
     }
 }
 

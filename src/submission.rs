@@ -58,10 +58,10 @@ pub async fn submit(
     if !asked.yes
         && let Err(refused) = console::confirm("Go ahead?".to_owned(), is_stdin(&asked.file)).await
     {
-        draft.discard().await.map_err(failure)?;
+        draft.discard().await?;
         return Err(refused);
     }
-    let submitted = draft.seal(Key::Content).await.map_err(failure)?;
+    let submitted = draft.seal(Key::Content).await?;
     match &submitted {
         Submitted::New { run, previous: None } => console::hint(quiet, format_args!("This is run {run}.")),
         Submitted::New { run, previous: Some(previous) } => console::hint(
@@ -84,7 +84,7 @@ pub async fn plan(context: &Context, store: &SharedStore, asked: &Submission) ->
     told.iter().for_each(|line| console::hint(context.global.quiet, line));
     let draft = draft(context, store, asked, Terms { plan: true, ..terms }).await?;
     // What was planned yesterday is not what is there today.
-    Ok(draft.seal(Key::Fresh).await.map_err(failure)?.run().clone())
+    Ok(draft.seal(Key::Fresh).await?.run().clone())
 }
 
 /// The store's time: what its workers go by.
@@ -152,7 +152,7 @@ pub async fn draft(
         Filled::Flawed(flawed) => {
             let bad = flawed.contents().bad.total;
             if asked.skip_invalid && contradictions > 0 {
-                flawed.discard().await.map_err(failure)?;
+                flawed.discard().await?;
                 return Err(Failure::new(
                     Exit::InvalidInput,
                     format!(
@@ -163,7 +163,7 @@ pub async fn draft(
                 ));
             }
             if !asked.skip_invalid {
-                flawed.discard().await.map_err(failure)?;
+                flawed.discard().await?;
                 return Err(Failure::new(
                     Exit::InvalidInput,
                     format!(
@@ -173,7 +173,7 @@ pub async fn draft(
                 ));
             }
             console::hint(quiet, format_args!("Left out: {}.", of(bad, "bad row")));
-            flawed.skip_invalid().map_err(failure)
+            Ok(flawed.skip_invalid()?)
         }
     }
 }
@@ -190,7 +190,7 @@ async fn fill(
     let rows = tokio::task::spawn_blocking(move || intake::parse_file(&file, options))
         .await
         .map_err(|error| Failure::new(Exit::Internal, error))?
-        .map_err(|error| failure(error.into()))?;
+        .map_err(SubmitError::from)?;
     let passed_over: Vec<&str> = rows.columns_passed_over().collect();
     if !passed_over.is_empty() {
         console::hint(
@@ -239,7 +239,7 @@ async fn fill(
     let mut stop = context.stop.clone();
     tokio::select! {
         filled = filling => {
-            let filled = filled.map_err(failure)?;
+            let filled = filled?;
             let notices = std::mem::take(&mut *notices.lock().unwrap_or_else(PoisonError::into_inner));
             Ok((filled, notices))
         }
@@ -292,12 +292,4 @@ fn describe(contents: &Contents, asked: &Submission, address: &StoreAddress) -> 
 
 fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == "-"
-}
-
-/// A submission that did not become a run.
-pub fn failure(error: SubmitError) -> Failure {
-    match error {
-        SubmitError::Store(error) => error.into(),
-        error => Failure { exit: Exit::InvalidInput, error: error.into() },
-    }
 }

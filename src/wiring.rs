@@ -9,6 +9,7 @@ use std::{
 use indicatif::MultiProgress;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
+use usher_producer::steer::Who;
 use usher_shared::{
     AccountName, Clock, RunId, RunStatus, WorkerId,
     audit::{AuditHead, AuditKey},
@@ -255,6 +256,11 @@ pub fn worker_id(name: Option<&str>) -> WorkerId {
         Some(name) => WorkerId::new(name),
         None => WorkerId::new(&format!("{}:{}", host(), std::process::id())),
     }
+}
+
+/// Whoever uses this command, as runs and the audit name them.
+pub fn who() -> Who {
+    Who { by: asked_by(), from: Some(host()) }
 }
 
 /// Watches what goes on around a run, for somebody at this command line.

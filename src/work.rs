@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use usher_producer::steer::{find, let_go_on};
 use usher_shared::{
-    HeldReason, Hold, HoldReason, RunId, RunPhase, RunState, RunStatus, Timestamp,
+    HeldReason, Hold, RunId, RunPhase, RunState, RunStatus, Timestamp,
     audit::AuditKind,
     config::StoreAddress,
     store::{SharedStore, StoreError},
@@ -19,7 +20,7 @@ use usher_worker::{
 use crate::{
     audit::{self, About},
     cli::Ending,
-    commands::{status::verdict, steer::find},
+    commands::status::verdict,
     console, ending,
     exit::{Exit, Failure},
     progress::Progress,
@@ -78,7 +79,7 @@ pub async fn to_its_end(
     ending: &Ending,
 ) -> Result<Ended, Failure> {
     let status = find(store, run).await?;
-    let_go_on(store, &status).await?;
+    let_go_on(store, &status, &wiring::who()).await?;
     let plan = plan(&provider);
     let mut shown = Shown {
         progress: Progress::new(&context.bars, context.global.quiet),
@@ -158,7 +159,7 @@ pub async fn until_planned(
     };
     shown.progress.end();
     match stopped {
-        Stopped::Planned | Stopped::Waits | Stopped::Over => find(store, run).await,
+        Stopped::Planned | Stopped::Waits | Stopped::Over => Ok(find(store, run).await?),
         Stopped::Held(hold) => Err(on_hold(&find(store, run).await?, &hold)),
         Stopped::Paused | Stopped::Interrupted => Err(Failure::new(
             Exit::Interrupted,
@@ -202,22 +203,6 @@ fn waits_for_a_person(status: &RunStatus, now: Timestamp) -> bool {
         && held.is_some_and(|held| {
             matches!(held.reason, HeldReason::Approval | HeldReason::OverRunCap | HeldReason::OverDayCap)
         })
-}
-
-/// Takes a pause back, and a hold that waits for somebody: whoever says `run` or `resume` has put right what was wrong, and if
-/// not, the next call finds out.
-pub async fn let_go_on(store: &SharedStore, status: &RunStatus) -> Result<(), Failure> {
-    if !status.phase.is_over() && status.paused {
-        audit::tell(store, AuditKind::Resumed, About::run(&status.run.account, &status.run.id)).await?;
-        store.resume(&status.run.id).await?;
-    }
-    let waits_for_somebody = |hold: &Hold| {
-        matches!(hold.reason, HoldReason::Credentials | HoldReason::Scope) && hold.until.is_none()
-    };
-    if status.hold.as_ref().is_some_and(waits_for_somebody) {
-        store.release(&status.run.account).await?;
-    }
-    Ok(())
 }
 
 /// The plan's calls a second for changes, where the vendor has such a limit.

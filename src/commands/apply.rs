@@ -1,8 +1,8 @@
 //! `usher apply`: carries out exactly what was planned.
 
+use usher_producer::steer::{self, Applied, can_be_applied, find, same_as_noted};
 use usher_shared::{
-    Confirmation, Go, RunId, RunState, RunStatus,
-    audit::AuditKind,
+    RunId, RunStatus,
     config::StoreAddress,
     plan::{Plan, PlanHash},
     store::SharedStore,
@@ -12,10 +12,8 @@ use usher_worker::provider::SharedProvider;
 use super::{
     plan::{Manner, show},
     status,
-    steer::find,
 };
 use crate::{
-    audit::{self, About},
     cli::{ApplyArgs, Ending, StatusArgs},
     console,
     exit::{Exit, Failure, Outcome},
@@ -32,7 +30,7 @@ pub async fn apply(context: &Context, args: &ApplyArgs) -> Outcome {
     let status = find(&store, &args.run).await?;
     let provider = worked_here(context, &store, &address, &status)?;
     let follow = Follow { watch: args.watch, ending: args.ending.clone() };
-    if !can_be_applied(&status)? {
+    if can_be_applied(&status)? == Applied::Before {
         let go = status.notes.go.as_ref().map(|go| format!(" by {} at {}", go.by, go.at)).unwrap_or_default();
         console::hint(
             context.global.quiet,
@@ -47,7 +45,7 @@ pub async fn apply(context: &Context, args: &ApplyArgs) -> Outcome {
     } else {
         show(context, &store, &status, &manner).await?
     };
-    let hash = plan::refuse_another(&plan, &status)?.clone();
+    let hash = same_as_noted(&plan, &status)?.clone();
     confirmed(context, &store, &status, &plan, &hash, args.yes).await?;
     carry_out(context, &store, &address, &args.run, provider, &follow).await
 }
@@ -73,22 +71,6 @@ pub fn worked_here(
     }
 }
 
-/// Whether the plan waits for this word; `false` where it was said before. Refuses what is no plan, or over.
-fn can_be_applied(status: &RunStatus) -> Result<bool, Failure> {
-    let run = &status.run.id;
-    let refused = |what: String| Err(Failure::new(Exit::InvalidInput, format!("run {run} {what}")));
-    match status.state() {
-        _ if !status.run.terms.plan => {
-            refused(format!("is no plan, but a run that goes on by itself: see usher status {run}"))
-        }
-        state if status.phase.is_over() => refused(format!("is {state}: plan again")),
-        _ if status.cancelled => refused("is being cancelled: plan again".to_owned()),
-        _ if status.notes.go.is_some() => Ok(false),
-        RunState::Planned if status.notes.plan.is_some() => Ok(true),
-        state => refused(format!("is {state}: it can be applied once everybody has been looked up")),
-    }
-}
-
 /// Asks, and says that the plan is to be applied.
 pub async fn confirmed(
     context: &Context,
@@ -111,10 +93,7 @@ pub async fn confirmed(
         let question = format!("Apply plan {} on {}{age}: {what}?", run.id, run.account);
         console::confirm(question, false).await?;
     }
-    let about = About::run(&run.account, &run.id).with_plan(hash);
-    audit::tell(store, AuditKind::Applied, about).await?;
-    let go = Go { by: wiring::asked_by(), at: now(store).await, plan: hash.clone() };
-    store.confirm(&run.id, &Confirmation::Apply(go)).await?;
+    steer::apply(store, status, hash, &wiring::who(), now(store).await).await?;
     console::hint(
         context.global.quiet,
         "Everybody is looked up once more; who is not as planned any more is left alone, and named as drifted.",

@@ -1,26 +1,20 @@
 //! `usher approve`: another person's word for a run, proved by a personal token.
 
+use usher_producer::steer::{self, SteerError, can_be_approved, find, same_as_noted};
 use usher_shared::{
-    Approval, Confirmation, RunPhase, RunState, RunStatus,
-    audit::AuditKind,
+    RunState, RunStatus,
     config::{Config, Role, StoreAddress},
-    identity::approval_text,
 };
 
-use super::{
-    plan::{Manner, show},
-    steer::find,
-};
+use super::plan::{Manner, show};
 use crate::{
-    audit::{self, About},
     cli::ApproveArgs,
     console,
     exit::{Exit, Failure, Outcome},
-    plan,
     report::{moments::roughly, table::printable},
     submission::now,
     who,
-    wiring::Context,
+    wiring::{self, Context},
 };
 
 /// Shows what would be approved, asks, signs, and says so to the store.
@@ -34,7 +28,7 @@ pub async fn approve(context: &Context, args: &ApproveArgs) -> Outcome {
     may_approve(&context.config, &status, &name)?;
 
     let plan = show(context, &store, &status, &Manner { asks: true, ..Manner::default() }).await?;
-    let hash = plan::refuse_another(&plan, &status)?;
+    let hash = same_as_noted(&plan, &status)?;
     let asked = now(&store).await.since(run.created_at);
     let proved = match &run.terms.proof {
         Some(proof) => format!("; says to be {}, by a token that workers verify", printable(&proof.by)),
@@ -51,13 +45,7 @@ pub async fn approve(context: &Context, args: &ApproveArgs) -> Outcome {
         console::confirm(question, false).await?;
     }
     let at = now(&store).await;
-    let signature = token
-        .sign(&approval_text(&run.id, hash, &name, at))
-        .map_err(|error| Failure::new(Exit::InvalidInput, error))?;
-    let about = About::run(&run.account, &run.id).with_plan(hash);
-    audit::tell_as(&store, AuditKind::Approved, format!("token:{name}"), about).await?;
-    let approval = Approval { by: name, at, plan: hash.clone(), signature };
-    store.confirm(&run.id, &Confirmation::Approve(approval)).await?;
+    steer::approve(&store, &status, hash, (&name, &token), Some(wiring::host()), at).await?;
     let next = match address {
         _ if status.state() == RunState::Planned => {
             format!("it still has to be applied: usher apply {}", run.id)
@@ -71,27 +59,11 @@ pub async fn approve(context: &Context, args: &ApproveArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn can_be_approved(status: &RunStatus) -> Result<(), Failure> {
-    let run = &status.run.id;
-    let refused = |what: String| Err(Failure::new(Exit::InvalidInput, format!("run {run} {what}")));
-    match (status.phase, status.notes.plan.is_some()) {
-        _ if status.phase.is_over() || status.cancelled => {
-            refused(format!("is {}: there is nothing to approve", status.state()))
-        }
-        (RunPhase::Admitted, _) => refused("is under way already: there is nothing to approve".to_owned()),
-        (RunPhase::Resolved, true) => Ok(()),
-        _ => refused(format!("is {}: it can be approved once everybody has been looked up", status.state())),
-    }
-}
-
 /// What the workers would refuse is told now, as far as the configuration here knows.
 fn may_approve(config: &Config, status: &RunStatus, name: &str) -> Result<(), Failure> {
     let account = &status.run.account;
     if status.run.terms.proof.as_ref().is_some_and(|proof| proof.by == name) {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!("{name} submitted run {}: another person has to approve it", status.run.id),
-        ));
+        return Err(SteerError::OnesOwn { run: status.run.id.clone(), name: name.to_owned() }.into());
     }
     match config.tokens.get(name) {
         Some(token) if !token.allows(Role::Approve, account) => Err(Failure::new(

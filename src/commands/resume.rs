@@ -1,11 +1,9 @@
 //! `usher resume`: goes on with a paused or interrupted run.
 
+use usher_producer::steer::{Barred, SteerError, find, let_go_on};
 use usher_shared::{RunId, RunStatus, config::StoreAddress, store::SharedStore};
 
-use super::{
-    status::{line, unfinished},
-    steer::find,
-};
+use super::status::{line, unfinished};
 use crate::{
     cli::ResumeArgs,
     console,
@@ -23,13 +21,11 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
     };
     let run = &status.run.id;
     if status.phase.is_over() {
-        return Err(Failure::new(
-            Exit::InvalidInput,
-            format!("run {run} is {}: there is nothing to go on with", status.state()),
-        ));
+        let (run, state) = (run.clone(), status.state());
+        return Err(SteerError::Barred { run, state, barred: Barred::Resume }.into());
     }
     if args.detach {
-        work::let_go_on(&store, &status).await?;
+        let_go_on(&store, &status, &wiring::who()).await?;
         let who = match address {
             StoreAddress::Redis(_) => "workers go on with it",
             StoreAddress::Sqlite(_) => {
@@ -42,7 +38,7 @@ pub async fn resume(context: &Context, args: &ResumeArgs) -> Outcome {
     }
     let name = &status.run.account;
     let provider = wiring::shelved_provider(context, &store, name)?;
-    work::let_go_on(&store, &status).await?;
+    let_go_on(&store, &status, &wiring::who()).await?;
     tell_what_stands(context, &store, &address, run).await?;
     Ok(work::to_its_end(context, &store, &address, run, provider, &args.ending).await?.exit)
 }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use usher_producer::steer::find;
 use usher_shared::{
     AccountName, RunId, RunState, RunStatus,
     config::StoreAddress,
@@ -12,7 +13,6 @@ use usher_shared::{
     view::{Activity, Lane, Observer, Scene, StatusView},
 };
 
-use super::steer::find;
 use crate::{
     cli::StatusArgs,
     console,

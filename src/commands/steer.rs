@@ -1,29 +1,20 @@
 //! `usher pause`, `usher cancel` and `usher priority`.
 
-use usher_shared::{
-    RunId, RunStatus,
-    audit::AuditKind,
-    store::{CHUNK, SharedStore, StoreError},
-};
+use usher_producer::steer::{self, find};
 
 use crate::{
-    audit::{self, About},
     cli::{CancelArgs, PriorityArgs, RunArg},
     console,
-    exit::{Exit, Failure, Outcome},
+    exit::{Exit, Outcome},
     report::numbers::{count, of},
-    wiring::Context,
+    wiring::{self, Context},
 };
 
 /// Stops a run for now.
 pub async fn pause(context: &Context, args: &RunArg) -> Outcome {
     let (store, _) = context.open_store().await?;
     let status = find(&store, &args.run).await?;
-    if !status.phase.is_over() {
-        audit::tell(&store, AuditKind::Paused, About::run(&status.run.account, &args.run)).await?;
-    }
-    store.pause(&args.run).await?;
-    let status = find(&store, &args.run).await?;
+    let status = steer::pause(&store, &status, &wiring::who()).await?;
     console::hint(
         context.global.quiet,
         format_args!(
@@ -52,11 +43,9 @@ pub async fn cancel(context: &Context, args: &CancelArgs) -> Outcome {
         );
         console::confirm(question, false).await?;
     }
-    if !status.phase.is_over() {
-        let about = About::run(&status.run.account, &args.run).saying(format!("{} left", of(left, "user")));
-        audit::tell(&store, AuditKind::Cancelled, about).await?;
-    }
-    let in_flight = cancel_all(&store, &args.run).await?;
+    steer::cancel(&store, &status, &wiring::who()).await?;
+    let status = steer::cancel_rest(&store, &args.run).await?;
+    let in_flight = status.counters.total - status.counters.finished;
     let flying = if in_flight > 0 {
         format!(" {} in flight will finish.", of(in_flight, "call"))
     } else {
@@ -71,38 +60,12 @@ pub async fn priority(context: &Context, args: &PriorityArgs) -> Outcome {
     let (store, _) = context.open_store().await?;
     let status = find(&store, &args.run).await?;
     let (run, was) = (&status.run, status.run.priority);
-    if status.phase.is_over() {
-        return Err(Failure::new(
-            Exit::InvalidInput,
-            format!("run {} is {}: there is nothing to be done sooner", run.id, status.state()),
-        ));
-    }
-    if was == args.priority {
-        console::hint(context.global.quiet, format_args!("Run {} is {was} already.", run.id));
-        return Ok(Exit::Success);
-    }
-    let about = About::run(&run.account, &run.id).saying(format!("from {was} to {}", args.priority));
-    audit::tell(&store, AuditKind::Reprioritized, about).await?;
-    store.set_priority(&run.id, args.priority).await?;
-    console::hint(
-        context.global.quiet,
-        format_args!("Run {} is {} now, and was {was}; calls in flight finish first.", run.id, args.priority),
-    );
+    steer::set_priority(&store, &status, args.priority, &wiring::who()).await?;
+    let told = if was == args.priority {
+        format!("Run {} is {was} already.", run.id)
+    } else {
+        format!("Run {} is {} now, and was {was}; calls in flight finish first.", run.id, args.priority)
+    };
+    console::hint(context.global.quiet, told);
     Ok(Exit::Success)
-}
-
-/// Cancels chunk by chunk until only what is in flight is left; returns how many that are.
-async fn cancel_all(store: &SharedStore, run: &RunId) -> Result<u64, Failure> {
-    loop {
-        let left = store.cancel(run, CHUNK).await?;
-        let status = find(store, run).await?;
-        if left == 0 || left <= status.counters.leased {
-            return Ok(left);
-        }
-    }
-}
-
-/// The run, or an error that says there is none.
-pub async fn find(store: &SharedStore, run: &RunId) -> Result<RunStatus, Failure> {
-    Ok(store.run(run).await?.ok_or_else(|| StoreError::NoSuchRun(run.clone()))?)
 }

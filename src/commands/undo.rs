@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use usher_producer::{
-    submit::{Description, Draft, FillOptions, Filled, Key, Submitted, distinct},
-    undo::{Choice, Decided, LeftOut, Why, choose},
+    steer::{Undo, UndoTerms, Undoing, can_be_undone, find, same_as_noted, undo_under_way},
+    submit::{FillOptions, Key, Submitted},
+    undo::{LeftOut, Why},
 };
-use usher_shared::{Request, RunId, RunStatus, Terms, store::SharedStore};
+use usher_shared::{Request, RunId, RunStatus, store::SharedStore};
 
 use super::{
     apply::{Follow, carry_out, confirmed, worked_here},
     plan::{self, Manner, show},
-    steer::find,
 };
 use crate::{
     cli::UndoArgs,
     console,
     exit::{Exit, Failure, Outcome},
-    plan::{NAMED, refuse_another},
-    report::{Filter, Rows, numbers::of, table::printable},
-    submission::{failure, now},
+    plan::NAMED,
+    report::{numbers::of, table::printable},
+    submission::now,
     timing, who,
     wiring::{self, Context},
     work,
@@ -30,20 +30,10 @@ pub async fn undo(context: &Context, args: &UndoArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let quiet = context.global.quiet;
     let undone = find(&store, &args.run).await?;
-    if !undone.phase.is_over() {
-        return Err(Failure::new(
-            Exit::InvalidInput,
-            format!(
-                "run {} is {}: it can be undone once it is over; `usher cancel {}` ends it now",
-                args.run,
-                undone.state(),
-                args.run
-            ),
-        ));
-    }
+    can_be_undone(&undone)?;
     let provider = worked_here(context, &store, &address, &undone)?;
     let follow = Follow { watch: args.watch, ending: args.ending.clone() };
-    let run = match begun(&store, &undone).await? {
+    let run = match undo_under_way(&store, &undone).await? {
         Some(earlier) => {
             console::hint(
                 quiet,
@@ -59,7 +49,7 @@ pub async fn undo(context: &Context, args: &UndoArgs) -> Outcome {
             earlier.run.id
         }
         None => {
-            let selected = select(&store, &undone).await?;
+            let selected = Undo::of(&store, &undone).await?;
             tell_left_out(&selected.left_out, args.all);
             if selected.requests.is_empty() {
                 console::hint(quiet, format_args!("Run {} changed nobody who could be put back.", args.run));
@@ -74,57 +64,11 @@ pub async fn undo(context: &Context, args: &UndoArgs) -> Outcome {
     if args.plan || plan::exit(&status) != Exit::Success || status.notes.plan.is_none() {
         return Ok(plan::exit(&status));
     }
-    let hash = refuse_another(&plan, &status)?.clone();
+    let hash = same_as_noted(&plan, &status)?.clone();
     confirmed(context, &store, &status, &plan, &hash, args.yes).await.inspect_err(|_| {
         console::hint(quiet, format_args!("The plan stays: usher apply {run}, or usher cancel {run}."));
     })?;
     carry_out(context, &store, &address, &run, provider, &follow).await
-}
-
-/// A run that undoes this one, and is not over: a command that was killed is given again.
-async fn begun(store: &SharedStore, undone: &RunStatus) -> Result<Option<RunStatus>, Failure> {
-    let mut unfinished = store.unfinished(&undone.run.account).await?;
-    unfinished.retain(|status| status.run.terms.undoes.as_ref() == Some(&undone.run.id) && !status.cancelled);
-    Ok(unfinished.pop())
-}
-
-#[derive(Default)]
-struct Selected {
-    requests: Vec<Request>,
-    left_out: Vec<LeftOut>,
-}
-
-/// Whom the run changed, and who is left out of them.
-async fn select(store: &SharedStore, undone: &RunStatus) -> Result<Selected, Failure> {
-    let decided = decided_since(store, undone).await?;
-    let mut selected = Selected::default();
-    let mut rows = Rows::new(store, &undone.run.id, Filter::default());
-    while let Some(page) = rows.page().await? {
-        for row in &page {
-            match choose(row, &decided) {
-                Choice::PutBack(request) => selected.requests.push(request),
-                Choice::LeftOut(left_out) => selected.left_out.push(left_out),
-                Choice::Untouched => {}
-            }
-        }
-    }
-    Ok(selected)
-}
-
-/// Whom newer runs of the account have changed since.
-async fn decided_since(store: &SharedStore, undone: &RunStatus) -> Result<Decided, Failure> {
-    let account = &undone.run.account;
-    let mut newer: Vec<RunStatus> = store.runs(None, 10_000).await?;
-    newer.retain(|status| status.run.account == *account && status.admission > undone.admission);
-    newer.sort_by_key(|status| status.admission);
-    let mut decided = Decided::default();
-    for status in &newer {
-        let mut rows = Rows::new(store, &status.run.id, Filter::default());
-        while let Some(page) = rows.page().await? {
-            page.iter().for_each(|row| decided.add(&status.run.id, row));
-        }
-    }
-    Ok(decided)
 }
 
 /// Names whom the run changed, or may have changed, and who are left alone.
@@ -163,34 +107,14 @@ async fn submit(
 ) -> Result<RunId, Failure> {
     let (terms, told) = timing::terms(&args.timing, now(store).await)?;
     told.iter().for_each(|line| console::hint(context.global.quiet, line));
-    let reason = args.reason.clone().unwrap_or_else(|| match &undone.run.reason {
-        Some(reason) => format!("undo of {} ({reason})", undone.run.id),
-        None => format!("undo of {}", undone.run.id),
-    });
-    let description = Description {
-        priority: args.priority,
-        reason: Some(reason),
-        from: Some(wiring::host()),
-        terms: Terms { plan: true, undoes: Some(undone.run.id.clone()), ..terms },
-        ..Description::new(undone.run.account.clone(), &wiring::asked_by())
-    };
+    let terms = UndoTerms { priority: args.priority, reason: args.reason.clone(), terms };
     let options = FillOptions {
         clock: wiring::clock(),
         signer: who::signer(&context.config, args.name.as_deref())?,
         ..FillOptions::default()
     };
-    let draft = match Draft::fill(store, description, distinct(requests), options).await.map_err(failure)? {
-        Filled::Clean(draft) => draft,
-        // Two rows of one user can't both have changed it within a run, unless the ledger is broken.
-        Filled::Flawed(flawed) => {
-            flawed.discard().await.map_err(failure)?;
-            return Err(Failure::new(
-                Exit::Internal,
-                format!("run {} changed a user twice; it can't be undone as a whole", undone.run.id),
-            ));
-        }
-    };
-    let submitted = draft.seal(Key::Content).await.map_err(failure)?;
+    let undoing = Undoing { undone, terms, who: wiring::who() };
+    let submitted = undoing.submit(store, requests, Key::Content, options).await?;
     match &submitted {
         Submitted::New { run, .. } => console::hint(
             context.global.quiet,

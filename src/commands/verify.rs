@@ -1,6 +1,5 @@
 //! `usher verify`: is every user in the state that the outcome says?
 
-use super::steer::find;
 use crate::{
     cli::RunArg,
     console, ending,
@@ -8,6 +7,7 @@ use crate::{
     wiring::{self, Context},
     work,
 };
+use usher_producer::steer::find;
 
 /// Compares the directory with the outcomes of a run that is over. Exit code 1 where they disagree.
 pub async fn verify(context: &Context, args: &RunArg) -> Outcome {

@@ -24,6 +24,7 @@ macro_rules! assert_refused {
 pub mod accounts;
 pub mod auditing;
 pub mod capping;
+pub mod claiming;
 pub mod confirming;
 pub mod counters;
 pub mod dying;
@@ -33,8 +34,10 @@ pub mod lapsing;
 pub mod leasing;
 #[cfg(test)]
 mod listed;
+pub mod listing;
 pub mod one_user;
 pub mod planning;
+pub mod posting;
 pub mod protecting;
 pub mod pruning;
 pub mod pulses;

@@ -371,6 +371,43 @@ macro_rules! conformance_suite {
             another_handle_sees_the_same
             unfinished_runs_that_are_not_admitted_come_by_priority
         );
+        $crate::conformance_suite!(@subject $fixture, listing:
+            accounts_are_those_that_had_a_sealed_run
+            an_account_whose_runs_were_all_forgotten_is_still_one
+            pages_of_runs_together_are_all_runs_in_their_order
+            runs_that_were_opened_at_once_are_told_apart_by_pages_too
+            open_runs_are_on_no_page_and_begin_none
+            a_page_tells_of_each_run_what_the_run_tells_itself
+            runs_that_ended_come_in_the_order_in_which_they_ended
+            runs_that_ended_at_once_come_by_their_ids
+            a_run_that_is_tried_again_has_not_ended_until_it_ends_again
+            a_forgotten_run_is_not_among_those_that_ended
+            the_last_entry_of_the_audit_is_known_sealed_or_not
+        );
+        $crate::conformance_suite!(@subject $fixture, claiming:
+            a_key_is_claimed_by_one_submission_at_a_time
+            of_many_that_claim_a_key_at_once_one_gets_it
+            a_claim_lapses_unless_it_is_renewed
+            a_claim_that_is_given_up_is_free_at_once
+            a_claim_says_which_run_was_sealed_under_the_key
+            a_claim_keeps_nobody_from_sealing
+        );
+        $crate::conformance_suite!(@subject $fixture, posting:
+            a_message_comes_back_as_it_was_posted_and_is_due_at_once
+            a_message_that_was_posted_before_is_passed_over_whatever_became_of_it
+            two_who_post_the_same_at_once_post_it_once
+            a_message_is_tried_by_one_at_a_time
+            the_longest_due_are_taken_first_and_no_more_than_asked
+            a_right_that_lapses_leaves_the_message_as_if_it_had_not_been_tried
+            a_right_that_lapsed_still_counts_while_nobody_else_has_it
+            a_right_to_what_has_come_to_its_end_writes_nothing
+            a_try_that_failed_counts_and_the_next_comes_at_its_time
+            what_is_delivered_or_given_up_on_is_tried_no_more
+            the_outbox_is_read_newest_first_by_state
+            what_was_given_up_on_can_be_tried_again
+            what_came_to_its_end_is_remembered_for_its_time_and_then_forgotten
+            sweeping_goes_in_chunks
+        );
         $crate::conformance_suite!(@subject $fixture, auditing:
             entries_come_back_as_they_were_told
             the_numbers_have_no_gaps_whoever_tells
