@@ -37,10 +37,10 @@ impl Served {
         let mut process = Process::start("usher serve", &mut command, ground.dir())?;
         process.says("serving until told to stop").await?;
         let log = process.log()?;
-        let line = log.lines().find(|line| line.contains("serving until told to stop"));
-        let rest = line.and_then(|line| line.split_once("address=")).context("it does not say where")?.1;
-        let address = rest.split_whitespace().next().context("it does not say where")?;
-        Ok(Self { process, url: format!("http://{address}"), token: token.reveal() })
+        let mut words =
+            log.lines().filter(|line| line.contains("serving until")).flat_map(str::split_whitespace);
+        let url = words.find_map(|word| word.strip_prefix("address=")).context("it does not say where")?;
+        Ok(Self { url: url.to_owned(), process, token: token.reveal() })
     }
 
     /// The process.

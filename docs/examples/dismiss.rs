@@ -1,6 +1,6 @@
 use std::{error::Error, sync::Arc};
 
-use usher_producer::submit::{Description, Draft, FillOptions, Filled, Key, SubmitError, distinct};
+use usher_producer::submit::{Description, Key, submit_under};
 use usher_shared::{
     Action, Priority, Request, RunId,
     store::{SharedStore, StoreError, redis::RedisStore},
@@ -18,19 +18,15 @@ async fn dismiss(store: &SharedStore, address: &str, ticket: &str) -> Result<Run
         reason: Some(ticket.to_owned()),
         ..Description::new("zoom-main".parse()?, "hr-portal")
     };
-    let request =
-        Request { line: 1, user: address.parse()?, action: Action::Deactivate, reason: None, restore: None };
-    // Nobody sees the run before it is sealed.
-    match Draft::fill(store, description, distinct([request]), FillOptions::default()).await? {
-        Filled::Clean(draft) => {
-            // The same ticket is the same run, however often this is called.
-            let submitted = draft.seal(Key::Own(format!("dismissal {ticket}"))).await?;
-            Ok(submitted.run().clone())
-        }
-        Filled::Flawed(draft) => {
-            let error = SubmitError::flawed(draft.contents());
-            draft.discard().await?;
-            Err(error.into())
-        }
-    }
+    let request = Request {
+        line: 1,
+        user: address.parse()?,
+        action: Action::Deactivate,
+        reason: None,
+        restore: None,
+    };
+    // The same ticket is the same run, however often this is called.
+    let key = Key::Own(format!("dismissal {ticket}"));
+    let submitted = submit_under(store, key, description, [request]).await?;
+    Ok(submitted.run().clone())
 }

@@ -21,8 +21,11 @@ fn at(path: &str, shown: &Value, answer: &Value) -> Option<String> {
             let pairs = shown.iter().zip(answer).enumerate();
             pairs.into_iter().find_map(|(n, (shown, answer))| at(&format!("{path}/{n}"), shown, answer))
         }
-        (Value::String(shown), Value::String(answer)) if stands_for_others(shown) == stands_for_others(answer) => {
-            (!stands_for_others(shown) && shown != answer).then(|| format!("{path} is {answer:?}, not {shown:?}"))
+        (Value::String(shown), Value::String(answer))
+            if stands_for_others(shown) == stands_for_others(answer) =>
+        {
+            (!stands_for_others(shown) && shown != answer)
+                .then(|| format!("{path} is {answer:?}, not {shown:?}"))
         }
         (shown, answer) => (shown != answer).then(|| format!("{path} is {answer}, not {shown}")),
     }
@@ -39,10 +42,16 @@ fn an_answer_may_have_more_than_the_page_and_must_not_have_less_or_other() {
     let shown = json!({"run": "20261121-k3f9zm", "state": "finished", "total": 3, "rows": [{"line": 1}]});
     let so = |answer: Value| differs(&shown, &answer);
     let rows = json!([{"line": 1}]);
-    assert_eq!(so(json!({"run": "20261122-aaaaaa", "state": "finished", "total": 3, "rows": rows, "x": 1})), None);
+    assert_eq!(
+        so(json!({"run": "20261122-aaaaaa", "state": "finished", "total": 3, "rows": rows, "x": 1})),
+        None
+    );
     let cases = [
         (json!({"state": "finished", "total": 3, "rows": rows}), "/run is not in the answer"),
-        (json!({"run": "20261122-aaaaaa", "state": "running", "total": 3, "rows": rows}), "/state is \"running\""),
+        (
+            json!({"run": "20261122-aaaaaa", "state": "running", "total": 3, "rows": rows}),
+            "/state is \"running\"",
+        ),
         (json!({"run": "20261122-aaaaaa", "state": "finished", "total": 4, "rows": rows}), "/total is 4"),
         (json!({"run": "20261122-aaaaaa", "state": "finished", "total": 3, "rows": []}), "/rows is []"),
         (json!({"run": "none", "state": "finished", "total": 3, "rows": rows}), "/run is \"none\""),

@@ -33,10 +33,7 @@ impl Shell {
     #[track_caller]
     pub fn types(&self, block: &Block) -> String {
         // Whatever is assigned is exported, and read again before the next block.
-        let script = format!(
-            "set -aeuo pipefail\n. ./.known\n{}\nset +e\nexport -p >.known",
-            block.text
-        );
+        let script = format!("set -aeuo pipefail\n. ./.known\n{}\nset +e\nexport -p >.known", block.text);
         self.runs(block, Command::new("bash").args(["--norc", "-c", &script]))
     }
 

@@ -110,7 +110,12 @@ fn every_example_is_run_by_one_of_these_tests() {
             "Webhooks" => &["bash", "toml", "json", "python"],
             _ => &["bash", "toml", "json", "python", "text"],
         };
-        assert!(runs.contains(&block.language.as_str()), "docs/api.md, line {}: {:?}", block.line, block.language);
+        assert!(
+            runs.contains(&block.language.as_str()),
+            "docs/api.md, line {}: {:?}",
+            block.line,
+            block.language
+        );
     }
 }
 

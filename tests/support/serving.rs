@@ -30,15 +30,13 @@ impl Serving {
             address = said.lines().filter(|line| line.contains("serving until")).find_map(address_in);
             address.is_some()
         });
-        Self { child, url: format!("http://{}", address.unwrap()) }
+        Self { child, url: address.unwrap() }
     }
 }
 
-/// `address=127.0.0.1:40123` among the words of a line.
+/// `http://127.0.0.1:40123` of `address=http://127.0.0.1:40123` among the words of a line.
 fn address_in(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("address=")?;
-    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'));
-    Some(rest[..end.unwrap_or(rest.len())].to_owned())
+    line.split_whitespace().find_map(|word| word.strip_prefix("address=")).map(str::to_owned)
 }
 
 impl Drop for Serving {
