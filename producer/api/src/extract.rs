@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
 use tower_http::timeout::TimeoutError;
@@ -131,9 +131,19 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
 
 /// Why a body could not be read to its end.
 pub(crate) fn unread(error: &BytesRejection) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_long();
+    }
     broken_off(error).unwrap_or_else(|| {
         Problem::new(Kind::BadRequest, "the body did not come to its end: the connection broke off")
     })
+}
+
+fn too_long() -> Problem {
+    Problem::new(
+        Kind::TooLarge,
+        "the body is longer than [serve] allows: max_body_mib, and max_stream_mib for rows that are streamed in",
+    )
 }
 
 /// The problem that lies at the bottom of an error of a body: too long, or too slow.
@@ -144,10 +154,7 @@ pub(crate) fn broken_off(error: &(dyn std::error::Error + 'static)) -> Option<Pr
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let error = wrapped.map_or(error, |wrapped| wrapped as &(dyn std::error::Error + 'static));
         if error.is::<http_body_util::LengthLimitError>() {
-            return Some(Problem::new(
-                Kind::TooLarge,
-                "the body is longer than this call takes; a submission of many users goes in as CSV or JSON Lines",
-            ));
+            return Some(too_long());
         }
         if error.is::<TimeoutError>() {
             return Some(Problem::new(

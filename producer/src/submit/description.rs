@@ -5,7 +5,7 @@ use usher_shared::{
     audit::{AuditEvent, AuditKind},
 };
 
-use super::{Contents, SubmitError};
+use super::Contents;
 
 /// A run as its submitter describes it; the id and the time are added when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,57 +80,6 @@ impl Description {
     }
 }
 
-/// What makes two submissions the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// Their content and terms, for as long as the run is not over: then the same content starts a new run.
-    Content,
-    /// None: each submission is a run of its own. For plans, which are of the moment.
-    Fresh,
-    /// A key of the caller's own, 1 to 200 printable characters, for good: with other content it is a conflict.
-    Own(String),
-}
-
-/// What keys made of content begin with.
-const CONTENT: &str = "content:";
-
-impl Key {
-    /// The text of the key for content of this digest, submitted as this run on these terms, and whether it may start
-    /// again once its run is over.
-    pub(super) fn of(&self, digest: &str, run: &RunId, terms: &Terms) -> Result<(String, bool), SubmitError> {
-        match self {
-            Self::Content => Ok((format!("{CONTENT}{digest}{}", words(terms)), true)),
-            Self::Fresh => Ok((format!("{CONTENT}run:{run}"), true)),
-            Self::Own(key) => {
-                let printable = key.chars().all(|c| !c.is_control()) && !key.trim().is_empty();
-                if printable && key.chars().count() <= 200 && !key.starts_with(CONTENT) {
-                    Ok((key.clone(), false))
-                } else {
-                    Err(SubmitError::Key(key.chars().take(80).collect()))
-                }
-            }
-        }
-    }
-}
-
-/// What tells a submission from one of the same content on other terms: what is wanted now is not done by a run that
-/// begins next week, nor by a plan. Keys made of it lie in stores.
-fn words(terms: &Terms) -> String {
-    let mut text = String::new();
-    if terms.plan {
-        text += "+plan";
-    }
-    if let Some(run) = &terms.undoes {
-        text += &format!("+undoes={run}");
-    }
-    for (word, at) in [("not_before", terms.not_before), ("deadline", terms.deadline)] {
-        if let Some(at) = at {
-            text += &format!("+{word}={}", at.as_millis());
-        }
-    }
-    text
-}
-
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
@@ -155,40 +104,5 @@ impl Submitted {
         match self {
             Self::New { run, .. } | Self::Existing { run } => run,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(key: &Key, terms: &Terms) -> Result<(String, bool), SubmitError> {
-        key.of("ab", &"20261120-k3f9zm".parse().unwrap(), terms)
-    }
-
-    #[test]
-    fn a_key_of_ones_own_is_for_good_and_can_not_pass_for_content() {
-        let terms = Terms::default();
-        assert_eq!(key(&Key::Content, &terms).unwrap(), ("content:ab".into(), true));
-        assert_eq!(key(&Key::Own("ticket 7".into()), &terms).unwrap(), ("ticket 7".into(), false));
-        for bad in ["", "  ", "a\nb", "content:ab", &"x".repeat(201)] {
-            assert!(matches!(key(&Key::Own(bad.into()), &terms), Err(SubmitError::Key(_))), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn the_same_content_on_other_terms_is_another_submission() {
-        let at = Some(Timestamp::from_millis(7));
-        let all = [
-            Terms::default(),
-            Terms { plan: true, ..Terms::default() },
-            Terms { undoes: Some("20261120-k3f9zm".parse().unwrap()), ..Terms::default() },
-            Terms { not_before: at, ..Terms::default() },
-            Terms { deadline: at, ..Terms::default() },
-        ];
-        let keys: std::collections::BTreeSet<String> =
-            all.iter().map(|terms| key(&Key::Content, terms).unwrap().0).collect();
-        assert_eq!(keys.len(), all.len());
-        assert_eq!(key(&Key::Fresh, &all[0]).unwrap().0, "content:run:20261120-k3f9zm");
     }
 }

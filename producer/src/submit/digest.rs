@@ -14,10 +14,16 @@ pub(super) struct Digest {
 
 impl Digest {
     pub(super) fn new(account: &AccountName) -> Self {
-        let mut digest = Self { hasher: Sha256::new(), buffer: Vec::with_capacity(1024) };
         // Another form of this stream would need another name, because keys made of it lie in stores.
-        digest.text("usher requests 1");
+        let mut digest = Self::named("usher requests 1");
         digest.text(account.as_str());
+        digest
+    }
+
+    /// Of something else, by the name of its form.
+    pub(super) fn named(form: &str) -> Self {
+        let mut digest = Self { hasher: Sha256::new(), buffer: Vec::with_capacity(1024) };
+        digest.text(form);
         digest
     }
 
@@ -40,7 +46,14 @@ impl Digest {
         }
     }
 
-    fn text(&mut self, text: &str) {
+    /// Adds a text that may be missing, which is not the same as an empty one.
+    pub(super) fn maybe(&mut self, text: Option<&str>) {
+        self.text(if text.is_some() { "1" } else { "0" });
+        self.text(text.unwrap_or_default());
+    }
+
+    /// Adds a text.
+    pub(super) fn text(&mut self, text: &str) {
         // Seven bits a byte, the highest telling that more follow: one byte for nearly every text.
         let mut length = text.len();
         while length >= 0x80 {

@@ -1,9 +1,8 @@
 //! A submission that lies in the store and that nobody sees yet.
 
 use usher_shared::{
-    RunId, Terms,
-    audit::AuditEvent,
-    store::{Idempotency, Seal, Sealed, SharedStore, StoreError},
+    RunId,
+    store::{Seal, Sealed, SharedStore, StoreError},
 };
 
 use super::{
@@ -22,9 +21,7 @@ pub struct Draft {
     store: SharedStore,
     run: RunId,
     contents: Contents,
-    terms: Terms,
-    /// What the audit is told before it becomes a run.
-    event: AuditEvent,
+    description: Description,
     patience: Patience,
 }
 
@@ -80,13 +77,12 @@ impl Draft {
     where
         R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
     {
-        let (patience, terms) = (options.patience, description.terms.clone());
+        let patience = options.patience;
         let (run, contents) = fill(store, &description, rows, options).await?;
         let clean = contents.bad.total == 0;
         match run {
             Some(run) => {
-                let event = description.event(&run, &contents);
-                let draft = Self { store: store.clone(), run, contents, terms, event, patience };
+                let draft = Self { store: store.clone(), run, contents, description, patience };
                 Ok(if clean {
                     Filled::Clean(draft)
                 } else {
@@ -116,19 +112,16 @@ impl Draft {
     /// [`SubmitError::Key`] for a key that can't be one; [`SubmitError::Store`], with a conflict where the key stands for
     /// other content; [`SubmitError::Expired`] where too much time has passed since it was filled.
     pub async fn seal(self, key: Key) -> Result<Submitted, SubmitError> {
-        let Self { store, run, contents, terms, event, patience } = self;
-        let (key, again_after_end) = match key.of(&contents.digest, &run, &terms) {
-            Ok(key) => key,
+        let Self { store, run, contents, description, patience } = self;
+        let idempotency = match key.bind(&contents.digest, &run, &description) {
+            Ok(bound) => bound,
             Err(error) => {
                 forget(&store, &run).await;
                 return Err(error);
             }
         };
-        let seal = Seal {
-            total: contents.requests,
-            by_action: contents.by_action,
-            idempotency: Idempotency { key, digest: contents.digest, again_after_end },
-        };
+        let event = description.event(&run, &contents);
+        let seal = Seal { total: contents.requests, by_action: contents.by_action, idempotency };
         // Told first: what is not in the audit is not done.
         patience.call(|| store.tell(&event)).await?;
         match patience.call(|| store.seal(&run, &seal)).await {
@@ -136,7 +129,7 @@ impl Draft {
             Ok(Sealed::Existing(run)) => Ok(Submitted::Existing { run }),
             Err(error @ StoreError::Conflict { .. }) => {
                 forget(&store, &run).await;
-                Err(error.into())
+                Err(SubmitError::of_seal(error, &key))
             }
             Err(error) => Err(SubmitError::of_draft(error)),
         }

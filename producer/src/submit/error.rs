@@ -2,7 +2,7 @@
 
 use usher_shared::store::StoreError;
 
-use super::Contents;
+use super::{Contents, Key};
 use crate::intake::{BadRow, IntakeError};
 
 /// Why a submission did not become a run. In every case but a lost reply to the last step (see
@@ -32,6 +32,9 @@ pub enum SubmitError {
         "{0:?} can't be an idempotency key: use 1 to 200 printable characters that don't begin with `content:`"
     )]
     Key(String),
+    /// Another submission under the same key is on its way. The same again later: by then it is a run, or was given up.
+    #[error("another submission under the key {0:?} is on its way; send this one again once that has ended")]
+    KeyBusy(String),
     /// The store refuses, or was away for longer than [`Patience`](super::Patience) lasts. Submitting the same again is
     /// safe: if the reply to the last step was lost, the run that it made is found again.
     #[error(transparent)]
@@ -46,6 +49,16 @@ impl SubmitError {
         match contents.bad.first.first() {
             Some(first) => Self::Flawed { bad: contents.bad.total, first: Box::new(first.clone()) },
             None => Self::Empty,
+        }
+    }
+
+    /// A conflict names the key as its caller knows it.
+    pub(super) fn of_seal(error: StoreError, key: &Key) -> Self {
+        match (error, key.as_sent()) {
+            (StoreError::Conflict { existing, .. }, Some(key)) => {
+                Self::Store(StoreError::Conflict { key: key.to_owned(), existing })
+            }
+            (error, _) => Self::Store(error),
         }
     }
 

@@ -26,6 +26,7 @@
 //! }
 //! ```
 
+mod claim;
 mod contents;
 mod description;
 mod digest;
@@ -33,16 +34,19 @@ mod draft;
 mod error;
 mod fill;
 mod gather;
+mod key;
 mod patience;
 
 use usher_shared::{Request, store::SharedStore};
 
+pub use claim::{CLAIM_LASTS, Claim};
 pub use contents::{Contents, Listed};
-pub use description::{Description, Key, Submitted};
+pub use description::{Description, Submitted};
 pub use draft::{Draft, Filled, FlawedDraft};
 pub use error::SubmitError;
 pub use fill::{FillOptions, Progress, Signer};
 pub use gather::{Distinct, Notice, distinct};
+pub use key::Key;
 pub use patience::Patience;
 
 /// Submits requests as one run, under a key made of their content. A request that stands twice is kept once.

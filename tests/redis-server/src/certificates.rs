@@ -43,6 +43,12 @@ impl Certificates {
         self.path("ca.pem")
     }
 
+    /// The server's certificate and its key.
+    #[must_use]
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        (self.path("server.pem"), self.path("server.key"))
+    }
+
     /// A client's certificate and its key.
     #[must_use]
     pub fn client(&self) -> (PathBuf, PathBuf) {
