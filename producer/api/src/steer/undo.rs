@@ -1,0 +1,274 @@
+//! Undo: a run that puts back whom another changed.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use usher_producer::{
+    steer::{SteerError, Undo, UndoTerms, Undoing, can_be_undone, find, undo_under_way},
+    submit::{FillOptions, Key, Submitted},
+    undo::{LeftOut, Why},
+};
+use usher_shared::{Priority, Request, RunId, RunStatus, Terms, store::KeyClaim, view::StatusView};
+use utoipa::ToSchema;
+
+use super::{carried_out, who};
+use crate::{
+    Api,
+    auth::{As, Caller, ToSubmit},
+    extract::{Json, Path},
+    problem::{Kind, Problem, ProblemBody},
+    submit::{IdempotencyKey, Moment, SentKey},
+};
+
+/// Users named who are left out, at most.
+const NAMED: usize = 100;
+/// How long a key is taken while its undo is put together.
+const CLAIM: Duration = Duration::from_secs(60);
+
+/// On what terms it is undone
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UndoTerms)]
+pub struct UndoBody {
+    /// Why. Default: it says what it undoes, and why that was done.
+    #[schema(max_length = 1000)]
+    reason: Option<String>,
+    /// How soon. Default: `normal`.
+    priority: Option<Priority>,
+    /// It does not begin before: a time with its offset.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    not_before: Option<Moment>,
+    /// What is not done by then ends as expired: a time with its offset.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline: Option<Moment>,
+}
+
+/// The run that undoes another
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Undo)]
+pub struct UndoView<'a> {
+    /// The run, which is a plan: somebody applies it.
+    run: StatusView<'a>,
+    /// Whether it is new; else one that undoes the same was under way.
+    created: bool,
+    /// Whom the run that is undone changed, or may have changed, and who are left alone; null where it is not new.
+    left_out: Option<LeftOutView>,
+}
+
+/// Users who are left out of an undo
+#[derive(Debug, Serialize, ToSchema)]
+struct LeftOutView {
+    /// All of them.
+    total: u64,
+    /// The first of them, at most 100.
+    users: Vec<LeftOutUser>,
+}
+
+/// A user who is left out of an undo
+#[derive(Debug, Serialize, ToSchema)]
+struct LeftOutUser {
+    /// The line in the run that is undone.
+    line: u64,
+    /// The address where it is known, else as the submitter named the user.
+    user: String,
+    why: LeftOutWhy,
+    /// The newer run that decided about the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    decided_by: Option<RunId>,
+}
+
+/// Why a user is left out
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum LeftOutWhy {
+    /// A newer run has decided about the user since.
+    Decided,
+    /// An attempt may have changed the user, and none surely did.
+    Uncertain,
+    /// No action brings the user back to what was there before.
+    NoWayBack,
+}
+
+impl From<&LeftOut> for LeftOutUser {
+    fn from(left_out: &LeftOut) -> Self {
+        let (why, decided_by) = match &left_out.why {
+            Why::Decided(run) => (LeftOutWhy::Decided, Some(run.clone())),
+            Why::Uncertain(_) => (LeftOutWhy::Uncertain, None),
+            Why::NoWayBack => (LeftOutWhy::NoWayBack, None),
+        };
+        Self { line: left_out.line, user: left_out.user.clone(), why, decided_by }
+    }
+}
+
+/// Undo a run
+///
+/// Plans a run of its own that puts back exactly those whom this one changed, with what the ledger kept of them; nobody is
+/// changed until it is applied. Whom a newer run has decided about since is left out, and named. While such a run is under
+/// way, it is answered again.
+#[utoipa::path(
+    post, path = "/v1/runs/{run}/undo", tag = "steering", operation_id = "undoRun", security(("bearer" = ["submit"])),
+    params(
+        ("run" = String, Path, description = "The run to be undone", pattern = "^[0-9]{8}-[2-9a-hj-km-np-tv-z]{6}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "What the caller calls this undo", min_length = 1,
+            max_length = 200, pattern = "^[ -~]*[!-~][ -~]*$"),
+    ),
+    request_body = Option<UndoBody>,
+    responses(
+        (status = 201, body = UndoView<'static>, description = "The new run, a plan",
+            headers(("Location" = String, description = "The run"))),
+        (status = 200, body = UndoView<'static>, description = "The run that undoes it already"),
+        (status = 404, body = ProblemBody<'static>, content_type = "application/problem+json",
+            description = "There is no such run, or none that the token may see"),
+        (status = 409, body = ProblemBody<'static>, content_type = "application/problem+json",
+            description = "It is not over, it changed nobody who could be put back, or the key's first call is on its way"),
+    ),
+)]
+pub async fn undo_run(
+    caller: As<ToSubmit>,
+    State(api): State<Api>,
+    Path(run): Path<RunId>,
+    SentKey(key): SentKey,
+    body: Option<Json<UndoBody>>,
+) -> Result<Response, Problem> {
+    let caller = caller.0;
+    let undone = caller.run(&api, &run).await?;
+    let terms = terms(&api, body.map(|Json(body)| body).unwrap_or_default()).await?;
+    can_be_undone(&undone)?;
+    match &key {
+        None => plan(&api, &caller, undone, terms, Key::Content).await,
+        Some(key) => keyed(&api, &caller, undone, terms, key).await,
+    }
+}
+
+/// Under a key of the caller's own: what it stood for before, it stands for.
+async fn keyed(
+    api: &Api,
+    caller: &Caller,
+    undone: RunStatus,
+    terms: UndoTerms,
+    key: &IdempotencyKey,
+) -> Result<Response, Problem> {
+    let account = undone.run.account.clone();
+    let claimant = format!("undo:{:032x}", rand::rng().random::<u128>());
+    match api.store.claim_key(&account, key.as_str(), &claimant, CLAIM).await? {
+        KeyClaim::Busy => Err(Problem::new(
+            Kind::KeyInUse,
+            "a call with this Idempotency-Key is on its way; send it again in a moment",
+        )
+        .retry_after(1)),
+        KeyClaim::Granted { stands_for: Some(run) } => {
+            api.store.release_key(&account, key.as_str(), &claimant).await?;
+            let known = find(&api.store, &run).await?;
+            if known.run.terms.undoes.as_ref() == Some(&undone.run.id) {
+                Ok(answer(&known, None))
+            } else {
+                Err(Problem::new(
+                    Kind::KeyReused,
+                    "the Idempotency-Key stands for another submission; use another key for another body",
+                )
+                .about(&run))
+            }
+        }
+        KeyClaim::Granted { stands_for: None } => {
+            let planned = plan(api, caller, undone, terms, Key::Own(key.as_str().to_owned())).await;
+            // Whatever came of it: a claim that stays lapses by itself.
+            if let Err(error) = api.store.release_key(&account, key.as_str(), &claimant).await {
+                tracing::debug!(%error, "a claim on a key is left to lapse");
+            }
+            planned
+        }
+    }
+}
+
+/// Plans the undo, unless one is under way.
+async fn plan(
+    api: &Api,
+    caller: &Caller,
+    undone: RunStatus,
+    terms: UndoTerms,
+    key: Key,
+) -> Result<Response, Problem> {
+    if let Some(earlier) = undo_under_way(&api.store, &undone).await? {
+        return Ok(answer(&earlier, None));
+    }
+    let Undo { requests, left_out } = Undo::of(&api.store, &undone).await?;
+    if requests.is_empty() {
+        let others = match left_out.len() {
+            0 => String::new(),
+            number => format!("; {number} whom it changed, or may have, are left alone"),
+        };
+        let detail = format!("run {} changed nobody who could be put back{others}", undone.run.id);
+        return Err(Problem::new(Kind::WrongState, detail).about(&undone.run.id));
+    }
+    let (store, who, options) = (api.store.clone(), who(caller), options(api, caller));
+    let submitted = carried_out(async move {
+        submit(Undoing { undone: &undone, terms, who }, &store, requests, key, options).await
+    });
+    let submitted = submitted.await?;
+    let status = find(&api.store, submitted.run()).await?;
+    tracing::info!(run = %status.run.id, account = %status.run.account, "an undo was submitted");
+    let left_out = matches!(submitted, Submitted::New { .. }).then(|| LeftOutView {
+        total: left_out.len() as u64,
+        users: left_out.iter().take(NAMED).map(LeftOutUser::from).collect(),
+    });
+    Ok(answer(&status, left_out))
+}
+
+async fn submit(
+    undoing: Undoing<'_>,
+    store: &usher_shared::store::SharedStore,
+    requests: Vec<Request>,
+    key: Key,
+    options: FillOptions,
+) -> Result<Submitted, SteerError> {
+    undoing.submit(store, requests, key, options).await
+}
+
+fn options(api: &Api, caller: &Caller) -> FillOptions {
+    FillOptions { clock: Arc::clone(&api.clock), signer: Some(caller.signer()), ..FillOptions::default() }
+}
+
+/// The terms, where they don't contradict themselves.
+async fn terms(api: &Api, body: UndoBody) -> Result<UndoTerms, Problem> {
+    let UndoBody { reason, priority, not_before, deadline } = body;
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 1_000) {
+        return Err(Problem::new(Kind::InvalidInput, "the reason is longer than 1000 characters"));
+    }
+    let now = api.now().await;
+    let refused = |detail: String| Err(Problem::new(Kind::InvalidInput, detail));
+    let (begins, ends) = (not_before.map(|at| at.0), deadline.map(|at| at.0));
+    for (name, at) in [("not_before", begins), ("deadline", ends)] {
+        if let Some(at) = at.filter(|at| *at <= now) {
+            return refused(format!("{name} {at} has passed; it is {now} now"));
+        }
+    }
+    if let (Some(begins), Some(ends)) = (begins, ends)
+        && ends <= begins
+    {
+        return refused(format!(
+            "the deadline {ends} is not after not_before {begins}, before which it must not begin"
+        ));
+    }
+    let terms = Terms { not_before: begins, deadline: ends, ..Terms::default() };
+    Ok(UndoTerms { priority: priority.unwrap_or_default(), reason, terms })
+}
+
+/// The run, new where somebody is said to be left out of it.
+fn answer(status: &RunStatus, left_out: Option<LeftOutView>) -> Response {
+    let created = left_out.is_some();
+    let view = UndoView { run: StatusView::from(status), created, left_out };
+    let code = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = (code, Json(view)).into_response();
+    let place = HeaderValue::from_str(&format!("/v1/runs/{}", status.run.id));
+    if let Some(place) = place.ok().filter(|_| created) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
