@@ -199,11 +199,22 @@ impl Served {
         stream
     }
 
-    /// Begins to post a CSV of this length; sends only what is given.
+    /// Begins to post a CSV of this length: sends only what is given, once the server asked for it. By then the submission is
+    /// under way.
     pub fn begin(&self, token: &str, more_headers: &str, length: usize, begins: &str) -> TcpStream {
+        let mut stream = self.head(token, more_headers, length);
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).unwrap();
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream.write_all(begins.as_bytes()).unwrap();
+        stream
+    }
+
+    /// The head of such a post, whose body is sent once the server asks for it.
+    pub fn head(&self, token: &str, more_headers: &str, length: usize) -> TcpStream {
         self.say(&format!(
             "POST /v1/runs?account=zoom-main&action=deactivate HTTP/1.1\r\nHost: usher\r\nContent-Type: text/csv\r\n\
-             Authorization: Bearer {token}\r\nContent-Length: {length}\r\n{more_headers}\r\n{begins}"
+             Authorization: Bearer {token}\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n{more_headers}\r\n"
         ))
     }
 }

@@ -17,8 +17,8 @@ pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// The key as sent.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn into_text(self) -> String {
+        self.0
     }
 
     fn read(text: &[u8]) -> Result<Self, Problem> {
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_key_is_printable_and_short() {
         for good in ["a", "ticket 7", "8e03978e-40d5-43dd-bc93-6894a57f9324", &"x".repeat(LONGEST)] {
-            assert_eq!(IdempotencyKey::read(good.as_bytes()).unwrap().as_str(), good);
+            assert_eq!(IdempotencyKey::read(good.as_bytes()).unwrap().into_text(), good);
         }
         for bad in ["", "  ", "a\tb", "käse", &"x".repeat(LONGEST + 1)] {
             assert_eq!(IdempotencyKey::read(bad.as_bytes()).unwrap_err().kind(), Kind::BadRequest, "{bad:?}");

@@ -5,11 +5,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use rand::rngs::StdRng;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use usher_producer::{
     intake::{IntakeError, Row, RowProblem},
-    submit::{Draft, FillOptions, Filled, Key, SubmitError},
+    submit::{Claim, Description, Draft, FillOptions, Filled, Key, Patience, SubmitError},
 };
 
 use super::{
@@ -62,6 +63,28 @@ where
     R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
 {
     let description = said.description(api, caller).await?;
+    let key = how(key, caller, said.plan);
+    let mut random = rand::make_rng::<StdRng>();
+    let claim = Claim::take(&api.store, &said.account, &key, &mut random, Patience::default()).await?;
+    let taken = fill(api, caller, said, description, key, rows).await;
+    if let Some(claim) = claim {
+        // Before the answer: whoever reads it and sends the same again is not to be told that it is on its way.
+        claim.release().await;
+    }
+    taken
+}
+
+async fn fill<R>(
+    api: &Api,
+    caller: &Caller,
+    said: Said,
+    description: Description,
+    key: Key,
+    rows: R,
+) -> Result<Taken, Problem>
+where
+    R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
+{
     let contradictions = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&contradictions);
     let options = FillOptions {
@@ -91,15 +114,15 @@ where
         }
     };
     let contents = draft.contents().clone();
-    let submitted = draft.seal(how(key, said.plan)).await?;
+    let submitted = draft.seal(key).await?;
     tracing::info!(run = %submitted.run(), account = %said.account, requests = contents.requests, "submitted");
     Ok(Taken::new(said.account, &contents, submitted))
 }
 
-/// What makes two submissions the same.
-fn how(key: Option<IdempotencyKey>, plan: bool) -> Key {
+/// What makes two submissions the same. Keys of two tokens are never one.
+fn how(key: Option<IdempotencyKey>, caller: &Caller, plan: bool) -> Key {
     match key {
-        Some(key) => Key::Own(key.as_str().to_owned()),
+        Some(key) => Key::Client { scope: caller.name().to_owned(), key: key.into_text() },
         // What was planned yesterday is not what is there today.
         None if plan => Key::Fresh,
         None => Key::Content,
@@ -118,6 +141,11 @@ impl From<SubmitError> for Problem {
                 Self::new(Kind::InvalidInput, error.to_string())
             }
             SubmitError::Key(_) => Self::new(Kind::BadRequest, error.to_string()),
+            SubmitError::KeyBusy(_) => Self::new(
+                Kind::KeyInUse,
+                "a call with this Idempotency-Key is on its way; sent again once that has ended, it is answered",
+            )
+            .retry_after(1),
             SubmitError::Expired => {
                 Self::new(Kind::Unavailable, "the submission took over an hour; send it again").retry_after(2)
             }
