@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod signals;
 mod submission;
+mod telling;
 mod timing;
 mod who;
 mod wiring;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::{
-    cli::{AccountsCommand, Cli, Command, SimulateCommand},
+    cli::{AccountsCommand, Cli, Command, SimulateCommand, WebhookCommand},
     exit::{Exit, Failure, Outcome},
     wiring::Context,
 };
@@ -64,6 +65,9 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Demo(args) => return commands::demo::demo(&cli.global, &bars, &args).await,
         Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
         Command::Token(command) => commands::token::token(cli.global.quiet, &command),
+        Command::Webhook(WebhookCommand::New { name, url, output }) => {
+            return commands::webhook::new(cli.global.quiet, &name, url.as_ref(), output.as_deref());
+        }
         // A configuration that can't be read is one of the things that it tells.
         Command::Doctor(args) => return commands::doctor::doctor(cli.global, bars, &args).await,
         command => {
@@ -92,6 +96,7 @@ async fn dispatch(cli: Cli) -> Outcome {
                 Command::Accounts(AccountsCommand::Check { name }) => {
                     commands::accounts::check(&context, name.as_ref()).await
                 }
+                Command::Webhook(command) => commands::webhook::webhook(&context, &command).await,
                 Command::Demo(_) | Command::Simulate(_) | Command::Token(_) | Command::Doctor(_) => {
                     Ok(Exit::Success)
                 }

@@ -116,7 +116,7 @@ fn pattern(text: &str) -> Result<ProtectedPattern, String> {
 }
 
 /// What can stand in `[tokens.NAME]` without quotes.
-fn token_name(text: &str) -> Result<String, String> {
+pub(super) fn token_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
         Ok(text.to_owned())

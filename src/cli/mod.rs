@@ -5,6 +5,7 @@ mod machine;
 mod seeing;
 mod steering;
 mod submitting;
+mod telling;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub use steering::{CancelArgs, PriorityArgs, PruneArgs, ResumeArgs, RetryArgs, R
 pub use submitting::{
     ApplyArgs, DryRun, Ending, PlanArgs, RunArgs, Submission, SubmitArgs, Timing, UndoArgs,
 };
+pub use telling::WebhookCommand;
 
 /// Deactivates and reactivates SaaS users in bulk, at exactly the speed the vendor's API allows, and can say afterwards
 /// what happened to every single one.
@@ -117,6 +119,9 @@ pub enum Command {
     /// Make a personal token, for approving and for proving who submits
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Tell others what an operator must hear of: make a secret, try an endpoint, see what waits
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Look at all that usher stands on: what is wrong, why it matters, what to type
     Doctor(DoctorArgs),
     /// See whether accounts can be reached and what their tokens may do

@@ -7,6 +7,7 @@ use super::worker;
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
+    telling,
     wiring::{self, Context},
 };
 
@@ -32,6 +33,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
     let engine =
         if args.work { Some(worker::start(context, &store, &address, &[], None).await?) } else { None };
+    let telling = telling::start(context, &store, None)?;
     let scheme = if server.is_encrypted() { "https" } else { "http" };
     let listening = server.address()?;
     tracing::info!(address = %format_args!("{scheme}://{listening}"), store = %address, "serving until told to stop");
@@ -43,6 +45,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         }
         None => Exit::Success,
     };
+    telling::stop(telling).await;
     served?;
     Ok(exit)
 }

@@ -1,17 +1,12 @@
 //! `usher token new`: makes a personal token.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
-
 use usher_shared::{
     AccountName,
     config::Role,
     identity::{PersonalToken, TokenKey},
 };
 
+use super::secret_file;
 use crate::{
     cli::TokenCommand,
     console,
@@ -21,18 +16,12 @@ use crate::{
 /// Makes a token, hands it over once, and prints the lines that make it known.
 pub fn token(quiet: bool, command: &TokenCommand) -> Outcome {
     let TokenCommand::New { name, role, account, output } = command;
-    if output.is_none() && !io::stdout().is_terminal() {
-        return Err(Failure::new(
-            Exit::Refused,
-            "a token is shown on a terminal alone, for what goes through a pipe is easily kept somewhere; write it to a file of \
-             its owner alone with --output FILE",
-        ));
-    }
+    secret_file::needs_terminal_or_file("a token", output.as_deref())?;
     let token = PersonalToken::generate().map_err(|error| Failure::new(Exit::Internal, error))?;
     let key = token.key().map_err(|error| Failure::new(Exit::Internal, error))?;
     match output {
         Some(path) => {
-            write(path, &token)?;
+            secret_file::write(path, &token.reveal())?;
             console::hint(
                 quiet,
                 format_args!("The token is in {}; its holder alone should have it.", path.display()),
@@ -49,15 +38,6 @@ pub fn token(quiet: bool, command: &TokenCommand) -> Outcome {
     console::hint(quiet, "These lines belong into the usher.toml of every worker; they are no secret:\n");
     console::print(&lines(name, &key, role, account))?;
     Ok(Exit::Success)
-}
-
-/// Writes the token to a new file for its owner alone.
-fn write(path: &Path, token: &PersonalToken) -> Result<(), Failure> {
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = opened.and_then(|mut file| writeln!(file, "{}", token.reveal()));
-    written.map_err(|error| {
-        Failure::new(Exit::InvalidInput, format!("{} can't be written anew: {error}", path.display()))
-    })
 }
 
 fn lines(name: &str, key: &TokenKey, roles: &[Role], accounts: &[AccountName]) -> String {

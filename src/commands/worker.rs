@@ -6,6 +6,7 @@ use usher_worker::{Drained, Engine, EngineError};
 use crate::{
     cli::WorkerArgs,
     exit::{Exit, Failure, Outcome},
+    telling,
     wiring::{self, Context},
 };
 
@@ -13,9 +14,12 @@ use crate::{
 pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
     let (store, address) = context.open_store().await?;
     let engine = start(context, &store, &address, &args.account, args.name.as_deref()).await?;
+    let telling = telling::start(context, &store, args.name.as_deref())?;
     context.stop.clone().asked().await;
     tracing::info!("stopping: nothing more is leased, calls in flight finish");
-    Ok(stopped(engine.shutdown().await))
+    let exit = stopped(engine.shutdown().await);
+    telling::stop(telling).await;
+    Ok(exit)
 }
 
 /// Begins to work these accounts, or all that are configured where none is named. `name`: how this process is named in

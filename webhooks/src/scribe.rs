@@ -9,7 +9,7 @@ use tokio::{sync::Notify, time::Instant};
 use usher_shared::{
     AccountName, RunStatus, Timestamp, WorkerId,
     config::WebhookEvent,
-    store::{CHUNK, Message, SharedStore, StoreError, Tried},
+    store::{CHUNK, DeliveryState, Message, SharedStore, StoreError, Tried},
 };
 
 use crate::{
@@ -237,7 +237,7 @@ impl Scribe {
                 {
                     self.store.post(&[message]).await?;
                     self.read_words().await?;
-                    self.settle_ledger().await?;
+                    self.settle_ledger(now).await?;
                 }
             }
         }
@@ -263,7 +263,7 @@ impl Scribe {
     }
 
     async fn read_words(&mut self) -> Result<(), StoreError> {
-        let posted = self.store.outbox(LEDGER, None, WORDS).await?;
+        let posted = self.store.outbox(LEDGER, Some(DeliveryState::Waiting), WORDS).await?;
         self.words.clear();
         for posted in posted {
             if let Some(word) = LastWord::read(&posted) {
@@ -275,11 +275,16 @@ impl Scribe {
         Ok(())
     }
 
-    /// What is in the ledger is for nobody, and so is delivered at once: the store forgets it in time.
-    async fn settle_ledger(&self) -> Result<(), StoreError> {
+    /// What is in the ledger is for nobody: words that another has followed count as delivered, so that the store forgets them
+    /// in time. The last ones stay as they are.
+    async fn settle_ledger(&self, now: Timestamp) -> Result<(), StoreError> {
         let taken = self.store.take_deliveries(LEDGER, &self.worker, CHUNK, Duration::from_secs(10)).await?;
         for delivery in taken {
-            self.store.finish_delivery(delivery, Tried::Delivered, "noted").await?;
+            let posted = &delivery.posted;
+            let last = self.words.get(&posted.message.account);
+            let followed = last.is_some_and(|word| posted.posted_at < word.posted_at);
+            let tried = if followed { Tried::Delivered } else { Tried::Again(now) };
+            self.store.finish_delivery(delivery, tried, "noted").await?;
         }
         Ok(())
     }
