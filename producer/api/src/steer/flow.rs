@@ -177,9 +177,9 @@ pub async fn retry_run(
     caller: As<ToOperate>,
     State(api): State<Api>,
     Path(run): Path<RunId>,
-    body: Option<Json<RetryBody>>,
+    body: Option<Json<Option<RetryBody>>>,
 ) -> Result<Response, Problem> {
-    let RetryBody { outcomes, codes } = body.map(|Json(body)| body).unwrap_or_default();
+    let RetryBody { outcomes, codes } = body.and_then(|Json(body)| body).unwrap_or_default();
     let of = RetryOf { outcomes, codes };
     of.check()?;
     let status = caller.0.run(&api, &run).await?;
