@@ -34,7 +34,7 @@ fn calls(description: &Value) -> Vec<Call> {
                 .replace("{account}", "zoom-main")
                 .replace("{run}", "20261120-k3f9zm")
                 .replace("{line}", "1")
-                .replace("{seq}", "1");
+                .replace("{place}", "1");
             assert!(!path.contains('{'), "say what stands for the parameters of {path}");
             calls.push(Call {
                 method: method.to_uppercase(),

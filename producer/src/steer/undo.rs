@@ -35,6 +35,18 @@ pub struct UndoTerms {
     pub terms: Terms,
 }
 
+impl UndoTerms {
+    /// Why, where nothing else is said: what it undoes, and why that was done.
+    #[must_use]
+    pub fn reason_of(&self, undone: &RunStatus) -> String {
+        let undoes = &undone.run.id;
+        self.reason.clone().unwrap_or_else(|| match &undone.run.reason {
+            Some(reason) => format!("undo of {undoes} ({reason})"),
+            None => format!("undo of {undoes}"),
+        })
+    }
+}
+
 /// The run that undoes another.
 #[derive(Clone, Debug)]
 pub struct Undoing<'a> {
@@ -101,12 +113,10 @@ impl Undoing<'_> {
         key: Key,
         options: FillOptions,
     ) -> Result<Submitted, SteerError> {
-        let Self { undone, terms: UndoTerms { priority, reason, terms }, who } = self;
+        let Self { undone, terms, who } = self;
+        let reason = terms.reason_of(undone);
+        let UndoTerms { priority, terms, .. } = terms;
         let undoes = &undone.run.id;
-        let reason = reason.unwrap_or_else(|| match &undone.run.reason {
-            Some(reason) => format!("undo of {undoes} ({reason})"),
-            None => format!("undo of {undoes}"),
-        });
         let description = Description {
             priority,
             reason: Some(reason),

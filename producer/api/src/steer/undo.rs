@@ -1,20 +1,20 @@
 //! Undo: a run that puts back whom another changed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use rand::RngExt;
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use usher_producer::{
     steer::{SteerError, Undo, UndoTerms, Undoing, can_be_undone, find, undo_under_way},
-    submit::{FillOptions, Key, Submitted},
+    submit::{Claim, FillOptions, Key, Patience, Submitted},
     undo::{LeftOut, Why},
 };
-use usher_shared::{Priority, Request, RunId, RunStatus, Terms, store::KeyClaim, view::StatusView};
+use usher_shared::{Priority, Request, RunId, RunStatus, Terms, view::StatusView};
 use utoipa::ToSchema;
 
 use super::{carried_out, who};
@@ -28,8 +28,6 @@ use crate::{
 
 /// Users named who are left out, at most.
 const NAMED: usize = 100;
-/// How long a key is taken while its undo is put together.
-const CLAIM: Duration = Duration::from_secs(60);
 
 /// On what terms it is undone
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -141,7 +139,7 @@ pub async fn undo_run(
     let undone = caller.run(&api, &run).await?;
     let terms = terms(&api, body.and_then(|Json(body)| body).unwrap_or_default()).await?;
     can_be_undone(&undone)?;
-    match &key {
+    match key {
         None => plan(&api, &caller, undone, terms, Key::Content).await,
         Some(key) => keyed(&api, &caller, undone, terms, key).await,
     }
@@ -153,38 +151,37 @@ async fn keyed(
     caller: &Caller,
     undone: RunStatus,
     terms: UndoTerms,
-    key: &IdempotencyKey,
+    key: IdempotencyKey,
 ) -> Result<Response, Problem> {
+    let key = Key::Client { scope: caller.name().to_owned(), key: key.into_text() };
+    let mut random = rand::make_rng::<StdRng>();
     let account = undone.run.account.clone();
-    let claimant = format!("undo:{:032x}", rand::rng().random::<u128>());
-    match api.store.claim_key(&account, key.as_str(), &claimant, CLAIM).await? {
-        KeyClaim::Busy => Err(Problem::new(
-            Kind::KeyInUse,
-            "a call with this Idempotency-Key is on its way; send it again in a moment",
-        )
-        .retry_after(1)),
-        KeyClaim::Granted { stands_for: Some(run) } => {
-            api.store.release_key(&account, key.as_str(), &claimant).await?;
-            let known = find(&api.store, &run).await?;
-            if known.run.terms.undoes.as_ref() == Some(&undone.run.id) {
-                Ok(answer(&known, None))
-            } else {
-                Err(Problem::new(
-                    Kind::KeyReused,
-                    "the Idempotency-Key stands for another submission; use another key for another body",
-                )
-                .about(&run))
-            }
-        }
-        KeyClaim::Granted { stands_for: None } => {
-            let planned = plan(api, caller, undone, terms, Key::Own(key.as_str().to_owned())).await;
-            // Whatever came of it: a claim that stays lapses by itself.
-            if let Err(error) = api.store.release_key(&account, key.as_str(), &claimant).await {
-                tracing::debug!(%error, "a claim on a key is left to lapse");
-            }
-            planned
-        }
+    let claim = Claim::take(&api.store, &account, &key, &mut random, Patience::default()).await?;
+    let answered = match claim.as_ref().and_then(Claim::stands_for) {
+        Some(run) => known(api, &undone, terms, run).await,
+        None => plan(api, caller, undone, terms, key).await,
+    };
+    if let Some(claim) = claim {
+        // Before the answer: whoever reads it and sends the same again is not to be told that it is on its way.
+        claim.release().await;
     }
+    answered
+}
+
+/// The run that the key stands for, where that is this undo. Whom it would put back now is no part of it: that was decided
+/// when it was first asked for.
+async fn known(api: &Api, undone: &RunStatus, terms: UndoTerms, run: &RunId) -> Result<Response, Problem> {
+    let known = find(&api.store, run).await?;
+    let asked = terms.reason_of(undone);
+    let is_this = known.run.terms.undoes.as_ref() == Some(&undone.run.id)
+        && known.run.reason == Some(asked)
+        && known.run.terms.not_before == terms.terms.not_before
+        && known.run.terms.deadline == terms.terms.deadline;
+    if is_this {
+        return Ok(answer(&known, None));
+    }
+    let detail = "the Idempotency-Key stands for another submission; use another key for another body";
+    Err(Problem::new(Kind::KeyReused, detail).about(run))
 }
 
 /// Plans the undo, unless one is under way.
