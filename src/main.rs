@@ -11,6 +11,7 @@ mod exit;
 mod forecast;
 mod limits;
 mod logging;
+mod metrics;
 mod outlook;
 mod plan;
 mod progress;

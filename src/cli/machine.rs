@@ -14,6 +14,9 @@ pub struct WorkerArgs {
     /// How this process is named in outcomes [default: the host's name and the process id]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Serve metrics for Prometheus at this address, in clear text and without a token: 127.0.0.1:9464 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// `usher serve`
@@ -22,6 +25,9 @@ pub struct ServeArgs {
     /// Where to listen, over the configured address [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Serve metrics without a token at this address, over the configured one, beside /metrics of the API [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Work the queue in this process, too, as `usher worker` does
     #[arg(long)]
     pub work: bool,

@@ -7,6 +7,7 @@ use super::worker;
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
+    metrics,
     telling,
     wiring::{self, Context},
 };
@@ -20,6 +21,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         return Err(Failure::new(Exit::Configuration, format!("--listen: {problem}")));
     }
     somebody_may_call(config)?;
+    metrics::record()?;
     let (store, address) = context.open_store().await?;
     let parts = Parts {
         store: store.clone(),
@@ -28,8 +30,11 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         clock: wiring::clock(),
         stop: context.stop.watch(),
     };
-    // Before anything is worked: an address that is taken should not cost a worker's start.
-    let server = Server::bind(Api::new(parts), listen)
+    // Addresses before anything is worked: one that is taken should not cost a worker's start.
+    let api = Api::new(parts);
+    let metrics_listen = args.metrics_listen.or(config.serve.metrics_listen);
+    let _metrics = metrics_listen.map(|address| metrics::serve(address, api.scrape())).transpose()?;
+    let server = Server::bind(api, listen)
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
     let engine =
         if args.work { Some(worker::start(context, &store, &address, &[], None).await?) } else { None };

@@ -1,17 +1,24 @@
 //! `usher worker`: works the queue until told to stop.
 
+use usher_api::observe::Scrape;
 use usher_shared::{AccountName, config::StoreAddress, store::SharedStore};
 use usher_worker::{Drained, Engine, EngineError};
 
 use crate::{
     cli::WorkerArgs,
     exit::{Exit, Failure, Outcome},
+    metrics,
     telling,
     wiring::{self, Context},
 };
 
 /// Works the accounts asked for, or all, until Ctrl-C or SIGTERM; then lets calls in flight finish.
 pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
+    // Before anything is counted; served to the end of this function, so that the last seconds can be scraped, too.
+    let _metrics = match args.metrics_listen {
+        Some(address) => Some(metrics::serve(address, Scrape::of_process(metrics::record()?))?),
+        None => None,
+    };
     let (store, address) = context.open_store().await?;
     let engine = start(context, &store, &address, &args.account, args.name.as_deref()).await?;
     let telling = telling::start(context, &store, args.name.as_deref())?;

@@ -14,7 +14,7 @@ mod health;
 mod layers;
 mod limits;
 mod live;
-mod observe;
+pub mod observe;
 pub mod problem;
 mod routes;
 mod runs;

@@ -71,6 +71,7 @@ pub fn routes(api: &Api) -> (Router, Value) {
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "/openapi.json lists what there is, /docs shows it")
         })
-        .layer(DefaultBodyLimit::max(longest));
+        .layer(DefaultBodyLimit::max(longest))
+        .layer(middleware::from_fn(observe::count));
     (layers::around(router.with_state(api.clone())), description)
 }

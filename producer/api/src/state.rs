@@ -9,7 +9,11 @@ use usher_shared::{
     store::SharedStore,
 };
 
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    live::Hub,
+    observe::{Scrape, StoreScrape},
+};
 
 /// What every call needs; cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     parts: Parts,
     limits: Limits,
+    hub: Arc<Hub>,
+    known: Arc<StoreScrape>,
 }
 
 /// The parts of it.
@@ -46,12 +52,25 @@ impl Api {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let limits = Limits::new(&parts.config);
-        Self(Arc::new(Inner { parts, limits }))
+        let hub = Hub::new(&parts.store, &parts.clock, parts.config.serve.followers);
+        let known = Arc::new(StoreScrape::new(&parts.store, &parts.config));
+        Self(Arc::new(Inner { parts, limits, hub, known }))
     }
 
     /// What callers may ask for at a time.
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// What followers of server-sent events share.
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.0.hub
+    }
+
+    /// What Prometheus is told.
+    #[must_use]
+    pub fn scrape(&self) -> Scrape {
+        Scrape::of_service(&self.0.known)
     }
 
     /// The store's time: what its workers go by. This machine's where the store does not tell.
