@@ -9,7 +9,8 @@ use crate::exit::{Exit, Failure};
 
 /// Counts from now on.
 pub fn record() -> Result<Exporter, Failure> {
-    Exporter::install(&[usher_worker::metrics::ALL]).map_err(|error| Failure::new(Exit::Internal, error))
+    Exporter::install(&[usher_worker::metrics::ALL, usher_webhooks::metrics::ALL])
+        .map_err(|error| Failure::new(Exit::Internal, error))
 }
 
 /// Metrics that are served; no more once it is dropped.

@@ -7,8 +7,7 @@ use super::worker;
 use crate::{
     cli::ServeArgs,
     exit::{Exit, Failure, Outcome},
-    metrics,
-    telling,
+    metrics, telling,
     wiring::{self, Context},
 };
 

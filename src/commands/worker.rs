@@ -7,8 +7,7 @@ use usher_worker::{Drained, Engine, EngineError};
 use crate::{
     cli::WorkerArgs,
     exit::{Exit, Failure, Outcome},
-    metrics,
-    telling,
+    metrics, telling,
     wiring::{self, Context},
 };
 

@@ -1,6 +1,6 @@
 //! What followers cost the store, counted by the Redis server itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
     served::{Process, Token, place},
@@ -42,7 +42,16 @@ fn two_hundred_followers_cost_the_store_no_more_than_one() {
     // One of each kind.
     let mut followers: Vec<_> = (0..2).map(follow).collect();
     let of_one = within_four_seconds(&place);
+    // Each of them asks for what happened before it came, which is read once, too.
+    let (began, before) = (Instant::now(), commands(&place));
     followers.extend((2..200).map(follow));
+    let (joining, meanwhile) = (commands(&place) - before, began.elapsed().as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "some tens")]
+    let looks = of_one as f64 / 4.0 * meanwhile;
+    assert!(
+        (joining as f64) < looks * 1.5 + 25.0,
+        "{joining} commands for 198 followers who came within {meanwhile:.1} s"
+    );
     let of_all = within_four_seconds(&place);
     assert!(of_one > 0, "nothing was looked at");
     assert!(

@@ -73,7 +73,7 @@ impl Following {
 
 /// The data of the event `end`.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[schema(as = RunEnd)]
 struct EndView<'a> {
     /// Which run.
     run: &'a str,
@@ -83,6 +83,7 @@ struct EndView<'a> {
 
 /// The data of the event `gap`: what happened between these numbers is not told, for it is too long ago.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gap)]
 struct GapView {
     /// The first number that is left out.
     from: u64,
@@ -93,6 +94,7 @@ struct GapView {
 /// What the events of a stream carry, each as JSON in its `data`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = RunEventData)]
 #[allow(dead_code, reason = "describes what is sent")]
 enum RunEventData<'a> {
     /// `status`: the whole run, at the beginning and whenever something of it has changed.
@@ -108,6 +110,7 @@ enum RunEventData<'a> {
 /// What the events of a stream carry, each as JSON in its `data`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ServiceEventData)]
 #[allow(dead_code, reason = "describes what is sent")]
 enum ServiceEventData<'a> {
     /// `progress`: how far a run has come, for each at the beginning and whenever that has changed.
@@ -124,8 +127,8 @@ enum ServiceEventData<'a> {
 /// once a second when something of it has changed. `event` is an entry of the audit about it: who paused it, that it began.
 /// `end` comes when the run is over, and the stream ends. A comment every 15 seconds keeps the connection open.
 ///
-/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice. What is
-/// more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a run and comes back is answered with
+/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice; `0`
+/// begins with the first entry. What is more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a run and comes back is answered with
 /// 204, by which a browser's EventSource knows that it is over. A server that stops ends its streams at once.
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "live",
     security(("bearer" = ["read"])),
