@@ -144,10 +144,12 @@ async fn only_problems(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, routing::get};
+    use bytes::Bytes;
     use http::Request as HttpRequest;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::extract;
 
     async fn broken() -> &'static str {
         panic!("a defect")
@@ -180,6 +182,21 @@ mod tests {
             );
         }
         assert_ne!(id(None).await, id(None).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_which_nothing_more_comes_ends_the_call() {
+        let read = async |extract::Json(value): extract::Json<serde_json::Value>| value.to_string();
+        let router = Router::new().route("/", axum::routing::post(read));
+        let (more, body) = tokio::sync::mpsc::channel::<Result<Bytes, std::convert::Infallible>>(1);
+        more.send(Ok(Bytes::from_static(b"[1,"))).await.unwrap();
+        let body = futures::stream::unfold(body, async |mut body| body.recv().await.map(|part| (part, body)));
+        let request = HttpRequest::post("/").header("content-type", "application/json");
+        let began = Instant::now();
+        let response = around(router).oneshot(request.body(Body::from_stream(body)).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+        assert!(began.elapsed() >= IDLE && began.elapsed() < 2 * IDLE, "{:?}", began.elapsed());
+        drop(more);
     }
 
     #[tokio::test]

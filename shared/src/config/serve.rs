@@ -15,7 +15,8 @@ pub struct ServeConfig {
     pub tls_cert_file: Option<PathBuf>,
     /// The key of `tls_cert_file` (a PEM file).
     pub tls_key_file: Option<PathBuf>,
-    /// A proxy in front of it ends TLS, so that listening for other machines without TLS is meant.
+    /// A proxy in front of it ends TLS, so that listening for other machines without TLS is meant. The address that it puts
+    /// last into `X-Forwarded-For` is taken as the caller's; nobody else must reach the server.
     pub behind_proxy: bool,
     /// Where /metrics is served without a token, in clear text, beside the API's own: `127.0.0.1:9464`. Default: nowhere.
     pub metrics_listen: Option<SocketAddr>,

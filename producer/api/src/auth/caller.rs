@@ -1,6 +1,9 @@
 //! Who calls: known by a personal token, of which the configuration has the key.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -118,6 +121,18 @@ pub async fn authenticate(
     Ok(next.run(request).await)
 }
 
+/// Where the call comes from: the other end of the connection or, where that is a proxy, the address that it put last into
+/// `X-Forwarded-For`. What stands before that one anybody can have written.
+fn address(request: &Request, behind_proxy: bool) -> Option<IpAddr> {
+    let forwarded = || {
+        let last = request.headers().get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+        last.rsplit(',').next()?.trim().parse().ok()
+    };
+    let connected =
+        || request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    behind_proxy.then(forwarded).flatten().or_else(connected)
+}
+
 /// The caller whose token this is.
 fn known(config: &Config, header: Option<&str>, from: String) -> Result<Caller, Problem> {
     let refused = |detail: &str| Problem::new(Kind::Unauthenticated, detail);
@@ -138,4 +153,30 @@ fn known(config: &Config, header: Option<&str>, from: String) -> Result<Caller, 
     }
     let (name, rights) = found.ok_or_else(unknown)?;
     Ok(Caller(Arc::new(Known { name: name.clone(), rights: rights.clone(), token, from })))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_from_a_proxy_alone_and_only_the_one_that_it_put_last() {
+        let from = |headers: &[&str], behind_proxy| {
+            let mut request = Request::new(Body::empty());
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+            for header in headers {
+                request.headers_mut().append("x-forwarded-for", header.parse().unwrap());
+            }
+            address(&request, behind_proxy).unwrap().to_string()
+        };
+        assert_eq!(from(&["192.0.2.7"], false), "127.0.0.1");
+        assert_eq!(from(&["192.0.2.7"], true), "192.0.2.7");
+        assert_eq!(from(&["10.0.0.1, 192.0.2.7"], true), "192.0.2.7");
+        assert_eq!(from(&["10.0.0.1", "10.0.0.2,2001:db8::1"], true), "2001:db8::1");
+        for strange in [&[][..], &[""], &["unknown"], &["192.0.2.7, nonsense"]] {
+            assert_eq!(from(strange, true), "127.0.0.1", "{strange:?}");
+        }
+    }
 }
