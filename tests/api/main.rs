@@ -5,11 +5,14 @@
 mod support;
 
 mod breaking_off;
+mod confirming;
 mod idempotency;
 mod limits;
 mod roles;
 mod secrets;
+mod seeing;
 mod served;
+mod steering;
 mod stopping;
 mod submitting;
 mod tls;
