@@ -254,6 +254,11 @@ pub(crate) fn id(kind: WebhookEvent, parts: &[&dyn std::fmt::Display]) -> String
     id
 }
 
+/// What shows all of a run's users.
+pub(crate) fn rest(run: &RunId) -> String {
+    format!("`usher report {run} --failed`, or GET /v1/runs/{run}/outcomes")
+}
+
 fn as_text<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(at)
 }
@@ -264,6 +269,9 @@ fn as_text_or_null<S: serde::Serializer>(at: &Option<Timestamp>, to: S) -> Resul
         None => to.serialize_none(),
     }
 }
+
+#[cfg(test)]
+mod documented;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use usher_shared::{
 
 use crate::{
     derive::{Left, is_missed},
-    event::{About, Data, Event, Leaver, LeaversStillActive},
+    event::{About, Data, Event, Leaver, LeaversStillActive, rest},
 };
 
 /// So many are named.
@@ -34,14 +34,13 @@ pub(crate) async fn still_active(
     if number == 0 {
         return Ok(None);
     }
-    let id = &run.run.id;
     let data = LeaversStillActive {
         about: About::from(run),
         state: run.state(),
         deadline: run.run.terms.deadline,
         number,
         users: found.users,
-        rest: format!("`usher report {id} --failed`, or GET /v1/runs/{id}/outcomes"),
+        rest: rest(&run.run.id),
     };
     Ok(Some(Event {
         id: left.id,

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::Instant};
 use usher_shared::{
-    AccountName, RunStatus, Timestamp, WorkerId,
+    AccountName, Outcome, RunStatus, Timestamp, WorkerId,
     config::WebhookEvent,
     store::{CHUNK, DeliveryState, Message, SharedStore, StoreError, Tried},
 };
@@ -50,6 +50,8 @@ pub(crate) struct Scribe {
     words: HashMap<AccountName, LastWord>,
     words_are_read: bool,
     free_since: HashMap<AccountName, Timestamp>,
+    /// When the last attempt was made for a run that is over and of which something went through.
+    worked: HashMap<AccountName, Timestamp>,
 }
 
 impl Scribe {
@@ -74,6 +76,7 @@ impl Scribe {
             words: HashMap::new(),
             words_are_read: false,
             free_since: HashMap::new(),
+            worked: HashMap::new(),
         }
     }
 
@@ -119,6 +122,9 @@ impl Scribe {
             let mut events = derive::events(&sight);
             self.add_leavers(&page, now, &mut events).await?;
             self.post(&events).await?;
+            for at in page.iter().filter_map(went_through) {
+                self.worked.entry(account.clone()).and_modify(|seen| *seen = at.max(*seen)).or_insert(at);
+            }
             let Some(last) = page.last().and_then(|run| run.finished_at) else { return Ok(()) };
             self.ended.entry(account.clone()).and_modify(|seen| *seen = last.max(*seen)).or_insert(last);
             if page.len() < limit {
@@ -217,9 +223,11 @@ impl Scribe {
         unfinished: &[RunStatus],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // A hold is seen on runs that wait for it; with none of them, nobody waits.
-        if let Some(run) = unfinished.first() {
-            let hold = run.hold.as_ref().filter(|hold| halts(hold));
+        // A hold is seen on runs that wait for it. With none of them, what went through since tells that it goes on.
+        let told = self.words.get(account).filter(|word| word.is_halted()).map(|word| word.posted_at);
+        let went_on = told.zip(self.worked.get(account)).is_some_and(|(told, worked)| *worked > told);
+        if !unfinished.is_empty() || went_on {
+            let hold = unfinished.first().and_then(|run| run.hold.as_ref()).filter(|hold| halts(hold));
             let free_since = match hold {
                 Some(_) => {
                     self.free_since.remove(account);
@@ -295,6 +303,12 @@ impl Scribe {
         while self.store.sweep_outbox().await? >= CHUNK as u64 && Instant::now() < until {}
         Ok(())
     }
+}
+
+/// When the last attempt was made for a run of which something went through.
+fn went_through(run: &RunStatus) -> Option<Timestamp> {
+    let through = run.counters.of(Outcome::Applied) + run.counters.of(Outcome::AlreadyApplied);
+    run.effort.last_attempt_at.filter(|_| through > 0)
 }
 
 fn before(at: Timestamp, by: Duration) -> Timestamp {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use usher_shared::{
     Action, Ending, Hold, HoldReason, ManualClock, NewRun, Priority, Request, RunId, Terms, UserRef,
-    store::{Idempotency, Seal, Store, memory::MemoryStore},
+    store::{Idempotency, Seal, memory::MemoryStore},
 };
 
 use super::*;

@@ -64,6 +64,16 @@ struct Following {
     for_seconds: Option<u32>,
 }
 
+/// Where a stream goes on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes a header that is read by hand")]
+struct GoesOn {
+    /// The id of the last event that was received.
+    #[param(rename = "Last-Event-ID", required = false, pattern = "^[0-9]{1,18}(/end)?$")]
+    last_event_id: String,
+}
+
 impl Following {
     fn until(&self) -> Result<Option<Instant>, Problem> {
         match self.for_seconds {
@@ -185,8 +195,7 @@ enum ServiceEventData<'a> {
     security(("bearer" = ["read"])),
     params(
         ("run" = String, Path, description = "The run's id", example = "20261121-k3f9zm", pattern = "^[0-9]{8}-[0-9a-z]{6}$"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received",
-            pattern = "^[0-9]{1,18}(/end)?$"),
+        GoesOn,
         Following,
     ),
     responses(
@@ -239,8 +248,7 @@ async fn run_events(
 #[utoipa::path(get, path = "/v1/events", tag = "live",
     security(("bearer" = ["read"])),
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received",
-            pattern = "^[0-9]{1,18}(/end)?$"),
+        GoesOn,
         Following,
     ),
     responses(
