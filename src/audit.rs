@@ -3,7 +3,6 @@
 use usher_shared::{
     AccountName, RunId,
     audit::{AuditEvent, AuditKind},
-    plan::PlanHash,
     store::{SharedStore, StoreError},
 };
 
@@ -16,8 +15,6 @@ pub struct About {
     pub account: Option<AccountName>,
     /// Which run.
     pub run: Option<RunId>,
-    /// With which plan.
-    pub plan: Option<PlanHash>,
     /// More, for people.
     pub detail: Option<String>,
 }
@@ -32,26 +29,12 @@ impl About {
     pub fn saying(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
-
-    /// With a plan.
-    pub fn with_plan(self, plan: &PlanHash) -> Self {
-        Self { plan: Some(plan.clone()), ..self }
-    }
 }
 
 /// Tells that whoever uses this command does something. What can't be told is not done.
 pub async fn tell(store: &SharedStore, what: AuditKind, about: About) -> Result<(), StoreError> {
-    tell_as(store, what, wiring::asked_by(), about).await
-}
-
-/// The same by a name that was proved.
-pub async fn tell_as(
-    store: &SharedStore,
-    what: AuditKind,
-    by: String,
-    about: About,
-) -> Result<(), StoreError> {
-    let About { account, run, plan, detail } = about;
-    store.tell(&AuditEvent { what, by, from: Some(wiring::host()), account, run, plan, detail }).await?;
+    let About { account, run, detail } = about;
+    let (by, from) = (wiring::asked_by(), Some(wiring::host()));
+    store.tell(&AuditEvent { what, by, from, account, run, plan: None, detail }).await?;
     Ok(())
 }
