@@ -7,8 +7,10 @@ mod ground;
 mod journal;
 mod machine;
 mod noop;
+mod open_loop;
 mod process;
 mod redis_server;
+mod served;
 
 use std::{
     fs,

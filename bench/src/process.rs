@@ -1,6 +1,7 @@
 //! Processes that the bench starts, and ends by their ids.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -85,6 +86,11 @@ impl Process {
         Ok(())
     }
 
+    /// All that it said on standard error.
+    pub fn log(&self) -> Result<String> {
+        fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())
+    }
+
     /// The end of what it said on standard error.
     pub fn tail(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -124,6 +130,28 @@ pub fn processor_time(pid: u32) -> Result<Duration> {
     let ticks = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok());
     let (user, system) = ticks(11).zip(ticks(12)).context("/proc/PID/stat is of no form that is known")?;
     Ok(Duration::from_millis((user + system) * 10))
+}
+
+/// The ports of this machine from which a process is connected to another port of it, by IPv4.
+pub fn ports_to(pid: u32, remote: u16) -> Result<Vec<u16>> {
+    let mut sockets = HashSet::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).context("this system has no /proc/PID/fd")? {
+        // A file that has been closed in this moment is none of its connections.
+        let Ok(target) = fs::read_link(entry?.path()) else { continue };
+        let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
+        sockets.extend(inode.map(str::to_owned));
+    }
+    let table = fs::read_to_string("/proc/net/tcp").context("this system has no /proc/net/tcp")?;
+    let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+    let mut ports = vec![];
+    for line in table.lines().skip(1) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, other, _, _, _, _, _, _, inode, ..] = words.as_slice() else { continue };
+        if port(other) == Some(remote) && sockets.contains(*inode) {
+            ports.extend(port(local));
+        }
+    }
+    Ok(ports)
 }
 
 /// The most memory that a process has had so far, in MB; 0 where the system does not tell.

@@ -1,12 +1,13 @@
 """A receiver of webhooks that verifies every message with the Standard Webhooks library and writes down what it got.
 
-webhook_receiver.py SECRET_FILE LOG MODE PORT
+webhook_receiver.py SECRET_FILE LOG MODE PORT [CERTIFICATE KEY]
 
 MODE is a file with the status to answer and the seconds to wait before that: "204 0". Each message becomes a line of LOG before
 it is answered. Prints its port.
 """
 
 import json
+import ssl
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-secret_file, log_file, mode_file, port = sys.argv[1:]
+secret_file, log_file, mode_file, port, *tls = sys.argv[1:]
 lock = threading.Lock()
 
 
@@ -52,5 +53,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 server = ThreadingHTTPServer(("127.0.0.1", int(port)), Receiver)
+if tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(f"listening {server.server_port}", flush=True)
 server.serve_forever()

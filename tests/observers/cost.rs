@@ -33,7 +33,7 @@ fn two_hundred_followers_cost_the_store_no_more_than_one() {
     let server = Process::serve(&place);
     let path = format!("/v1/runs/{run}/events");
     let follow = |number: usize| {
-        let path = if number % 2 == 0 { &*path } else { "/v1/events" };
+        let path = if number.is_multiple_of(2) { &*path } else { "/v1/events" };
         let mut stream = server.get(path, Some(&reader), &[("Last-Event-ID", "0")]).ok();
         // Its first event with data: it is followed.
         stream.events_until(|event| !event.name.is_empty());

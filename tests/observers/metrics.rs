@@ -12,9 +12,10 @@ use std::{
 use serde::Deserialize;
 use usher_api::observe::names;
 use usher_shared::Metric;
+use usher_simulator::zoom::{Limits, Population, Settings};
 
 use crate::{
-    served::{Process, Token, get, place},
+    served::{Process, Token, get, place, placed, start},
     support::{Kind, wait_until},
 };
 
@@ -61,8 +62,22 @@ fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
+/// Has Prometheus' own tool look at the text, where it is installed.
+fn ask_promtool(text: &str) {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else { return };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
 /// Reads the text format.
 fn read(text: &str) -> Families {
+    ask_promtool(text);
     let mut reader = Command::new(python())
         .arg(clients().join("read_metrics.py"))
         .stdin(Stdio::piped())
@@ -212,6 +227,36 @@ fn a_store_that_is_gone_shows_as_down_and_takes_nothing_else_away() {
     });
 }
 
+#[test]
+fn a_server_that_works_tells_both_and_refusals_are_those_that_the_vendor_counted() {
+    let reader = Token::new("prometheus", "\"read\"", None);
+    let limits = Limits { light: Some(20), ..Limits::default() };
+    let directory = Population { users: 80, ..Population::default() };
+    // The configuration says business, which is 80 calls a second: the vendor refuses until the rate has been learnt.
+    let place = placed(Kind::Sqlite, Settings { directory, limits, ..Settings::default() }, &[&reader], "");
+    let server = start(&place, &["serve", "--work", "--listen", "127.0.0.1:0"], "serving until told to stop");
+    let file = place.csv("leavers.csv", &place.ordinary()[..60]);
+    let words =
+        ["submit", file.to_str().unwrap(), "--account", "zoom-main", "--action", "deactivate", "--yes"];
+    let run = place.usher(&words).succeeded().out.trim().to_owned();
+    wait_until("the run's end", || place.status(&run)["state"] == "finished");
+    let families = read(&server.get("/metrics", Some(&reader), &[]).ok().text());
+    assert_documented(&families);
+    let account = ("account", "zoom-main");
+    let is = |name: &str, labels: &[(&str, &str)]| value(&families, name, labels).unwrap_or_default();
+    assert!((is("usher_jobs_total", &[account, ("outcome", "applied")]) - 60.0).abs() < 0.5);
+    let refused = is("usher_vendor_refusals_total", &[account, ("label", "light")]);
+    #[expect(clippy::cast_precision_loss, reason = "some tens")]
+    let counted = place.sim.report().throttled_calls() as f64;
+    assert!(refused > 0.0 && (refused - counted).abs() < 0.5, "{refused} here, {counted} at the vendor");
+    assert!((is("usher_snoozes_total", &[account, ("reason", "throttled")]) - refused).abs() < 0.5);
+    assert!((is("usher_attempts_total", &[account, ("verdict", "throttled")]) - refused).abs() < 0.5);
+    assert!(
+        (is("usher_store_up", &[]) - 1.0).abs() < 0.5,
+        "the store's figures are there beside the worker's"
+    );
+}
+
 /// The rows of the table in docs/metrics.md.
 fn table(metrics: &[Metric]) -> String {
     let row = |metric: &Metric| {
@@ -250,4 +295,11 @@ fn the_rules_of_the_example_ask_for_metrics_that_there_are() {
         asked += 1;
     }
     assert!(asked >= 3, "{rules}");
+    let checked = Command::new(python())
+        .arg(clients().join("read_alerts.py"))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/alerts.yml"))
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert_eq!(String::from_utf8_lossy(&checked.stdout).trim(), "3");
 }

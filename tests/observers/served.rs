@@ -32,8 +32,12 @@ impl Token {
 
 /// A workplace of so many users whose configuration knows these tokens, with more lines behind them.
 pub fn place(kind: Kind, users: u32, tokens: &[&Token], more: &str) -> Workplace {
-    let settings =
-        Settings { directory: Population { users, ..Population::default() }, ..Settings::default() };
+    let directory = Population { users, ..Population::default() };
+    placed(kind, Settings { directory, ..Settings::default() }, tokens, more)
+}
+
+/// The same beside a Zoom of these settings.
+pub fn placed(kind: Kind, settings: Settings, tokens: &[&Token], more: &str) -> Workplace {
     let mut lines: String = tokens.iter().map(|token| token.lines.as_str()).collect();
     lines.push_str(more);
     Workplace::laid_out(Layout { account_lines: lines, ..Layout::new(kind, settings) })

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use usher_redis_server::Certificates;
+
 use crate::{
     receiver::{directory, place, submit, worker},
-    support::{Kind, Running, is_private, wait_until},
+    support::{Ended, Kind, Running, is_private, wait_until},
 };
 
 const CONFIGURATION: i32 = 4;
@@ -99,6 +101,22 @@ fn a_name_that_leads_to_this_machine_is_not_called() {
     place.configure(&format!("url = \"http://127.0.0.1:{}/s3cret-path\"", receiver.port), &url);
     place.configure("allow_private = true\n", "");
     place.usher(&["webhook", "test", "ops"]).code(UNAVAILABLE).says("private address").says("allow_private");
+}
+
+#[test]
+fn a_receiver_s_certificate_is_verified() {
+    let (place, mut receiver) = place(Kind::Sqlite, directory(1), "");
+    let certificates = Certificates::new();
+    receiver.speak_tls(certificates.server());
+    let port = receiver.port;
+    place.configure(&format!("http://127.0.0.1:{port}"), &format!("https://localhost:{port}"));
+    let words = ["webhook", "test", "ops"];
+    place.usher(&words).code(UNAVAILABLE).says("certificate");
+    assert!(receiver.got().is_empty());
+    let mut trusting = place.command(&words);
+    trusting.env("SSL_CERT_FILE", certificates.ca());
+    Ended::run(trusting, &words).succeeded().says("localhost has the message");
+    assert!(receiver.one("webhook.test").verified);
 }
 
 #[test]

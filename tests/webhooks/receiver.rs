@@ -62,6 +62,8 @@ pub struct Got {
 pub struct Receiver {
     child: Option<Child>,
     dir: PathBuf,
+    /// A certificate and its key, where it speaks TLS.
+    tls: Option<(PathBuf, PathBuf)>,
     pub port: u16,
 }
 
@@ -70,9 +72,16 @@ impl Receiver {
     pub fn start(dir: &Path) -> Self {
         fs::write(dir.join("hook-secret"), format!("{SECRET}\n")).unwrap();
         fs::write(dir.join("hook-mode"), "204 0").unwrap();
-        let mut receiver = Self { child: None, dir: dir.to_owned(), port: 0 };
+        let mut receiver = Self { child: None, dir: dir.to_owned(), tls: None, port: 0 };
         receiver.up();
         receiver
+    }
+
+    /// Starts it again, with this certificate and its key.
+    pub fn speak_tls(&mut self, certificate_and_key: (PathBuf, PathBuf)) {
+        self.down();
+        self.tls = Some(certificate_and_key);
+        self.up();
     }
 
     /// Starts it where it is down, on the port that it had.
@@ -83,6 +92,7 @@ impl Receiver {
             .arg(script)
             .args([path("hook-secret"), path("hook-log"), path("hook-mode")])
             .arg(self.port.to_string())
+            .args(self.tls.iter().flat_map(|(certificate, key)| [certificate, key]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

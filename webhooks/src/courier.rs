@@ -11,7 +11,7 @@ use tokio::{
 };
 use usher_shared::{
     Clock, Timestamp, WorkerId,
-    store::{Delivery, DeliveryState, SharedStore, StoreError, Tried},
+    store::{Delivery, DeliveryState, Posted, SharedStore, StoreError, Tried},
 };
 
 use crate::{
@@ -129,7 +129,8 @@ impl Courier {
         let now = if waits.iter().any(Option::is_some) { Some(self.store.now().await?) } else { None };
         let count = taken.len();
         for ((delivery, answer), wait) in taken.into_iter().zip(answers).zip(waits) {
-            let tried = self.decide(&delivery, answer.meaning(), wait.zip(now));
+            let tried =
+                decide(&delivery.posted, self.endpoint.config.give_up_hours, answer.meaning(), wait.zip(now));
             self.tell(delivery, tried, &answer).await;
         }
         Ok(count)
@@ -142,19 +143,6 @@ impl Courier {
         match tokio::time::timeout(TIMEOUT * 2, sent).await {
             Ok(answer) => answer,
             Err(_) => Answer::None("no answer in time".to_owned()),
-        }
-    }
-
-    fn decide(&self, delivery: &Delivery, meaning: Meaning, again: Option<(Duration, Timestamp)>) -> Tried {
-        match (meaning, again) {
-            (Meaning::Arrived, _) => Tried::Delivered,
-            (Meaning::Gone, _) | (_, None) => Tried::GivenUp,
-            (Meaning::Refused | Meaning::Down { .. }, Some((wait, now))) => {
-                let posted = &delivery.posted;
-                let keep = Duration::from_secs_f64(self.endpoint.config.give_up_hours * 3_600.0);
-                let too_old = now.since(posted.posted_at) >= keep && posted.tries + 1 >= LEAST_TRIES;
-                if too_old { Tried::GivenUp } else { Tried::Again(now.after(wait)) }
-            }
         }
     }
 
@@ -206,6 +194,68 @@ impl Courier {
         let waiting = self.store.outbox(name, Some(DeliveryState::Waiting), COUNT_AT_MOST).await;
         if let Ok(waiting) = waiting {
             metrics::waiting(name, waiting.len());
+        }
+    }
+}
+
+/// What is done about a message after a try. `again`: how long it waits for the next one, from this moment of the store's clock.
+fn decide(
+    posted: &Posted,
+    give_up_hours: f64,
+    meaning: Meaning,
+    again: Option<(Duration, Timestamp)>,
+) -> Tried {
+    match (meaning, again) {
+        (Meaning::Arrived, _) => Tried::Delivered,
+        (Meaning::Gone, _) | (_, None) => Tried::GivenUp,
+        (Meaning::Refused | Meaning::Down { .. }, Some((wait, now))) => {
+            let keep = Duration::from_secs_f64(give_up_hours * 3_600.0);
+            let too_old = now.since(posted.posted_at) >= keep && posted.tries + 1 >= LEAST_TRIES;
+            if too_old { Tried::GivenUp } else { Tried::Again(now.after(wait)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::store::Message;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_given_up_on_when_its_time_is_over_and_it_was_tried_often_enough() {
+        let at = |hours: u64| Timestamp::from_millis(0).after(Duration::from_secs(hours * 3_600));
+        let posted = |tries| Posted {
+            message: Message {
+                endpoint: "ops".into(),
+                id: "id".into(),
+                kind: "run.finished".into(),
+                account: "zoom-main".parse().unwrap(),
+                body: "{}".into(),
+            },
+            posted_at: at(0),
+            state: DeliveryState::Waiting,
+            tries,
+            tried_at: None,
+            due: None,
+            last: None,
+        };
+        let wait = Duration::from_secs(7);
+        let again = |hours| Some((wait, at(hours)));
+        let down = Meaning::Down { retry_after: None };
+        let cases = [
+            (Meaning::Arrived, 900, None, Tried::Delivered),
+            (Meaning::Gone, 0, None, Tried::GivenUp),
+            (down, 0, again(0), Tried::Again(at(0).after(wait))),
+            (down, 900, again(71), Tried::Again(at(71).after(wait))),
+            (down, 900, again(72), Tried::GivenUp),
+            (Meaning::Refused, 7, again(72), Tried::GivenUp),
+            // Posted long ago, and reposted, or nobody was there to deliver it.
+            (down, 0, again(100), Tried::Again(at(100).after(wait))),
+            (Meaning::Refused, 6, again(100), Tried::Again(at(100).after(wait))),
+        ];
+        for (meaning, tries, again, expected) in cases {
+            assert_eq!(decide(&posted(tries), 72.0, meaning, again), expected, "{meaning:?} {tries}");
         }
     }
 }

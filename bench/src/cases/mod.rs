@@ -1,5 +1,9 @@
 //! What can be measured, by name.
 
+mod api_followers;
+mod api_million;
+mod api_single;
+mod api_urgent;
 mod idle;
 mod limits;
 mod memory;
@@ -15,7 +19,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Result;
 use futures::future::BoxFuture;
 
-use crate::figure::Row;
+use crate::{figure::Row, ground::Kind};
 
 /// What all cases are told.
 #[derive(Clone, Debug)]
@@ -116,6 +120,27 @@ pub fn all() -> Vec<Case> {
         submit::redis,
     ));
     cases.push(case("submit-sqlite", "a CSV of 1,000,000 rows into SQLite", 180, submit::sqlite));
+    for (kind, store) in [(Kind::Redis, "redis"), (Kind::Sqlite, "sqlite")] {
+        cases.push(case(
+            format!("api_single/{store}"),
+            "API: a user a call, 200/s over 64 connections",
+            300,
+            move |bench| api_single::run(bench, kind),
+        ));
+        cases.push(case(
+            format!("api_million/{store}"),
+            "API: a CSV of 1,000,000 rows in one call",
+            180,
+            move |bench| api_million::run(bench, kind),
+        ));
+        cases.push(case(
+            format!("api_urgent/{store}"),
+            "API: a call for an urgent user, behind 10,000 bulk jobs",
+            180,
+            move |bench| api_urgent::run(bench, kind),
+        ));
+    }
+    cases.push(case("api_followers", "API: 200 followers of a run beside 1, Redis", 180, api_followers::run));
     cases.push(case("memory", "Redis memory a queued and a finished job", 180, memory::run));
     cases.push(case("peer-bullmq/1", "BullMQ with a global limiter of 80/s, 1 process", 240, |bench| {
         peers::bullmq(bench, 1)

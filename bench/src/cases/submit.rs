@@ -18,7 +18,8 @@ use crate::{
     process::{Process, output, peak_memory},
 };
 
-fn write_csv(path: &Path, rows: usize) -> Result<()> {
+/// Writes a CSV of so many people.
+pub fn write_csv(path: &Path, rows: usize) -> Result<()> {
     let mut csv = BufWriter::new(fs::File::create(path)?);
     writeln!(csv, "employee,email,department")?;
     for n in 0..rows {

@@ -19,10 +19,6 @@ use usher_shared::config::Config;
 
 use crate::problem::{Kind, Problem};
 
-/// Calls with a token that is not known that one address may make at once, and again a minute after them. Nobody guesses one
-/// of 2^256 tokens: it is the log and the processor that are spared.
-const UNKNOWN: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
-
 /// Addresses kept apart; all others share one count, so that the table does not grow without end.
 const ADDRESSES: usize = 10_000;
 
@@ -35,6 +31,7 @@ type PerAddress = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock, N
 pub struct Limits {
     /// By the name of the token.
     calls: HashMap<String, DefaultDirectRateLimiter>,
+    /// Nobody guesses one of 2^256 tokens: it is the log and the processor that are spared.
     unknown: PerAddress,
     streams: Arc<Semaphore>,
     streams_at_most: u32,
@@ -51,11 +48,12 @@ impl Limits {
     /// As configured.
     pub fn new(config: &Config) -> Self {
         let a_second = NonZeroU32::new(config.serve.calls_per_second).unwrap_or(NonZeroU32::MIN);
+        let a_minute = NonZeroU32::new(config.serve.unknown_calls_per_minute).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(a_second)
             .allow_burst(a_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
         Self {
             calls: config.tokens.keys().map(|name| (name.clone(), RateLimiter::direct(quota))).collect(),
-            unknown: RateLimiter::hashmap(Quota::per_minute(UNKNOWN)),
+            unknown: RateLimiter::hashmap(Quota::per_minute(a_minute)),
             streams: Arc::new(Semaphore::new(config.serve.streams)),
             streams_at_most: u32::try_from(config.serve.streams).unwrap_or(u32::MAX),
             clock: DefaultClock::default(),
@@ -155,7 +153,7 @@ mod tests {
         let limits = limits("");
         let one: IpAddr = "2001:db8::1".parse().unwrap();
         let taken = (0..100).filter(|_| limits.unknown(Some(one)).is_ok()).count();
-        assert_eq!(taken, UNKNOWN.get() as usize);
+        assert_eq!(taken, 30);
         assert!(limits.unknown(Some("2001:db8::2".parse().unwrap())).is_err(), "of the same /64");
         assert!(limits.unknown(Some("2001:db8:0:1::1".parse().unwrap())).is_ok());
         for n in 0..(ADDRESSES as u32 + 5_000) {

@@ -48,6 +48,28 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, for documents that have to name each.
+    pub const ALL: [Self; 18] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NoSuchRun,
+        Self::NoSuchPath,
+        Self::MethodNotAllowed,
+        Self::BadRequest,
+        Self::InvalidInput,
+        Self::WrongState,
+        Self::Refused,
+        Self::KeyInUse,
+        Self::KeyReused,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::NotAcceptable,
+        Self::TooManyCalls,
+        Self::Timeout,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
     /// The word in `type`, after `urn:usher:problem:`.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -68,8 +68,26 @@ where
     I: IntoIterator<Item = Request>,
     I::IntoIter: Send + 'static,
 {
+    submit_under(store, Key::Content, description, requests).await
+}
+
+/// The same under a key of the caller's choice: with [`Key::Own`], what is submitted twice is done once, for good.
+///
+/// # Errors
+/// Those of [`submit`]; [`SubmitError::Key`] where the key can't be one, [`SubmitError::Store`] with
+/// [`StoreError::Conflict`](usher_shared::store::StoreError::Conflict) where it stands for something else.
+pub async fn submit_under<I>(
+    store: &SharedStore,
+    key: Key,
+    description: Description,
+    requests: I,
+) -> Result<Submitted, SubmitError>
+where
+    I: IntoIterator<Item = Request>,
+    I::IntoIter: Send + 'static,
+{
     match Draft::fill(store, description, distinct(requests), FillOptions::default()).await? {
-        Filled::Clean(draft) => draft.seal(Key::Content).await,
+        Filled::Clean(draft) => draft.seal(key).await,
         Filled::Flawed(flawed) => {
             let error = SubmitError::flawed(flawed.contents());
             flawed.discard().await?;

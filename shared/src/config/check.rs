@@ -71,6 +71,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 #[expect(clippy::cast_precision_loss, reason = "the ranges end long before precision does")]
 fn check_serve(serve: &ServeConfig) -> Result<(), ConfigError> {
     within("serve.calls_per_second", f64::from(serve.calls_per_second), 1.0..=100_000.0)?;
+    let unknown = f64::from(serve.unknown_calls_per_minute);
+    within("serve.unknown_calls_per_minute", unknown, 1.0..=100_000.0)?;
     within("serve.max_stream_mib", serve.max_stream_mib as f64, 1.0..=65_536.0)?;
     within("serve.max_body_mib", serve.max_body_mib as f64, 1.0..=256.0)?;
     within("serve.streams", serve.streams as f64, 1.0..=256.0)?;
@@ -289,6 +291,7 @@ mod tests {
             ("tls_cert_file = \"a\"", "serve.tls_cert_file", "tls_key_file"),
             ("tls_key_file = \"a\"", "serve.tls_key_file", "tls_cert_file"),
             ("calls_per_second = 0", "serve.calls_per_second", "100000"),
+            ("unknown_calls_per_minute = 0", "serve.unknown_calls_per_minute", "100000"),
             ("max_stream_mib = 0", "serve.max_stream_mib", "65536"),
             ("max_body_mib = 257", "serve.max_body_mib", "256"),
             ("streams = 0", "serve.streams", "256"),

@@ -22,6 +22,8 @@ pub struct ServeConfig {
     pub metrics_listen: Option<SocketAddr>,
     /// Calls a second that one token may make, over a burst of twice as many. Default: 300. 1 to 100,000.
     pub calls_per_second: u32,
+    /// Calls a minute with no token that is known here that one address may make. Default: 30. 1 to 100,000.
+    pub unknown_calls_per_minute: u32,
     /// The longest body of a streamed submission (CSV, JSON Lines), in MiB. Default: 512. 1 to 65,536.
     pub max_stream_mib: u64,
     /// The longest body of any other call, in MiB. Default: 8. 1 to 256.
@@ -43,6 +45,7 @@ impl Default for ServeConfig {
             behind_proxy: false,
             metrics_listen: None,
             calls_per_second: 300,
+            unknown_calls_per_minute: 30,
             max_stream_mib: 512,
             max_body_mib: 8,
             streams: 16,

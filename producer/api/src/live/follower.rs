@@ -13,6 +13,7 @@ use tokio::{sync::watch, time::Instant};
 use usher_shared::{RunId, audit::AuditKind};
 
 use super::{
+    EndView, GapView,
     hub::{Hub, Place},
     log::{After, Told},
     overview::Picture,
@@ -159,9 +160,9 @@ impl Follower {
         loop {
             match self.hub.log.after(self.cursor, AT_ONCE) {
                 After::LostUpTo(to) => {
-                    let lost = serde_json::json!({ "from": self.cursor + 1, "to": to });
+                    let lost = GapView { from: self.cursor + 1, to };
                     self.cursor = to;
-                    self.push("gap", &lost.to_string());
+                    self.push("gap", &serde_json::to_string(&lost).unwrap_or_default());
                 }
                 After::Entries(entries) if entries.is_empty() => break,
                 After::Entries(entries) => {
@@ -207,9 +208,10 @@ impl Follower {
             return;
         }
         if run.ends.is_some_and(|ends| *told_over || ends <= Instant::now()) {
-            let end = serde_json::json!({ "run": id, "state": run.state.as_str() });
+            let end =
+                serde_json::to_string(&EndView { run: id.as_str(), state: run.state }).unwrap_or_default();
             let id = format!("{}{END}", self.cursor);
-            self.ready.push_back(Event::default().id(id).event("end").data(end.to_string()));
+            self.ready.push_back(Event::default().id(id).event("end").data(end));
             self.done = true;
         }
     }

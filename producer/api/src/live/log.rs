@@ -26,6 +26,7 @@ pub(super) const KEPT: u64 = 10_000;
 
 /// Something that happened: an entry of the audit.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct EventView {
     /// Its number in the audit.
     pub number: u64,

@@ -22,7 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use usher_shared::{RunId, RunState, view::StatusView};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -44,9 +44,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a new follower waits for the first look at its run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What the data of events is; OpenAPI 3.1 has no word for a text that is JSON of a schema.
+#[derive(OpenApi)]
+#[openapi(components(schemas(RunEventData<'static>, ServiceEventData<'static>)))]
+struct Data;
+
 /// These calls.
 pub fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(run_events)).routes(routes!(events))
+    OpenApiRouter::with_openapi(Data::openapi()).routes(routes!(run_events)).routes(routes!(events))
 }
 
 /// For how long.
@@ -57,6 +62,16 @@ struct Following {
     /// The stream is ended after so many seconds, for callers that can't keep one open. Without it, it goes on.
     #[param(minimum = 1, maximum = 86_400)]
     for_seconds: Option<u32>,
+}
+
+/// Where a stream goes on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "describes a header that is read by hand")]
+struct GoesOn {
+    /// The id of the last event that was received.
+    #[param(rename = "Last-Event-ID", required = false, pattern = "^[0-9]{1,18}(/end)?$")]
+    last_event_id: String,
 }
 
 impl Following {
@@ -73,7 +88,7 @@ impl Following {
 
 /// The data of the event `end`.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[schema(as = RunEnd)]
 struct EndView<'a> {
     /// Which run.
     run: &'a str,
@@ -83,11 +98,61 @@ struct EndView<'a> {
 
 /// The data of the event `gap`: what happened between these numbers is not told, for it is too long ago.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gap)]
 struct GapView {
     /// The first number that is left out.
     from: u64,
     /// The last one.
     to: u64,
+}
+
+/// An event of a run's stream
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what is sent")]
+struct RunEvent {
+    /// A number of the audit, for `Last-Event-ID`.
+    #[schema(pattern = "^[0-9]+(/end)?$")]
+    id: String,
+    /// What its data is.
+    event: RunEventName,
+    /// JSON, by the schema `RunEventData`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What the data of a run's event is
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "describes what is sent")]
+enum RunEventName {
+    Status,
+    Event,
+    Gap,
+    End,
+}
+
+/// An event of the service's stream
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes what is sent")]
+struct ServiceEvent {
+    /// A number of the audit, for `Last-Event-ID`.
+    #[schema(pattern = "^[0-9]+(/end)?$")]
+    id: String,
+    /// What its data is.
+    event: ServiceEventName,
+    /// JSON, by the schema `ServiceEventData`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+/// What the data of a service's event is
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "describes what is sent")]
+enum ServiceEventName {
+    Progress,
+    Event,
+    Gap,
 }
 
 /// What the events of a stream carry, each as JSON in its `data`.
@@ -124,19 +189,18 @@ enum ServiceEventData<'a> {
 /// once a second when something of it has changed. `event` is an entry of the audit about it: who paused it, that it began.
 /// `end` comes when the run is over, and the stream ends. A comment every 15 seconds keeps the connection open.
 ///
-/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice. What is
-/// more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a run and comes back is answered with
-/// 204, by which a browser's EventSource knows that it is over. A server that stops ends its streams at once.
+/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice; `0`
+/// begins with the first entry. What is more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a
+/// run and comes back is answered with 204, by which a browser's EventSource knows that it is over. A server that stops ends its streams at once.
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "live",
     security(("bearer" = ["read"])),
     params(
         ("run" = String, Path, description = "The run's id", example = "20261121-k3f9zm", pattern = "^[0-9]{8}-[0-9a-z]{6}$"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received",
-            pattern = "^[0-9]{1,18}(/end)?$"),
+        GoesOn,
         Following,
     ),
     responses(
-        (status = 200, description = "The events; the schema is that of their data", body = RunEventData<'static>, content_type = "text/event-stream"),
+        (status = 200, description = "The events; the schema is that of each", body = RunEvent, content_type = "text/event-stream"),
         (status = 204, description = "The run is over, and the caller has had all of it"),
         (status = 404, description = "There is no such run, or none that the token may see", body = ProblemBody<'static>, content_type = "application/problem+json"),
     ),
@@ -185,12 +249,11 @@ async fn run_events(
 #[utoipa::path(get, path = "/v1/events", tag = "live",
     security(("bearer" = ["read"])),
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received",
-            pattern = "^[0-9]{1,18}(/end)?$"),
+        GoesOn,
         Following,
     ),
     responses(
-        (status = 200, description = "The events; the schema is that of their data", body = ServiceEventData<'static>, content_type = "text/event-stream"),
+        (status = 200, description = "The events; the schema is that of each", body = ServiceEvent, content_type = "text/event-stream"),
     ),
 )]
 async fn events(

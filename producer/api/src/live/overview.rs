@@ -25,6 +25,7 @@ const ENDS: usize = 100;
 
 /// How far a run has come, in short.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
 pub(super) struct ProgressView<'a> {
     /// Its id.
     run: &'a str,

@@ -7,7 +7,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use usher_producer::steer::{self, Retry, RetryOf, can_be_retried, find};
 use usher_shared::{Outcome, Priority, RunId, view::StatusView};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type},
+};
 
 use super::{carried_out, who};
 use crate::{
@@ -28,10 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct RetryBody {
     /// Only who ended so; without it, all who failed, but for `superseded` and `drifted`, who have to be named.
     #[serde(default)]
+    #[schema(schema_with = missed)]
     outcomes: Vec<Outcome>,
     /// Only these codes of the vendor.
     #[serde(default)]
     codes: Vec<String>,
+}
+
+/// The outcomes of who is not as wished: nobody else is tried again.
+fn missed() -> Array {
+    let words = Outcome::ALL.into_iter().filter(|outcome| !outcome.is_as_wished()).map(Outcome::as_str);
+    ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))).build()
 }
 
 /// How soon
@@ -177,9 +187,9 @@ pub async fn retry_run(
     caller: As<ToOperate>,
     State(api): State<Api>,
     Path(run): Path<RunId>,
-    body: Option<Json<RetryBody>>,
+    body: Option<Json<Option<RetryBody>>>,
 ) -> Result<Response, Problem> {
-    let RetryBody { outcomes, codes } = body.map(|Json(body)| body).unwrap_or_default();
+    let RetryBody { outcomes, codes } = body.and_then(|Json(body)| body).unwrap_or_default();
     let of = RetryOf { outcomes, codes };
     of.check()?;
     let status = caller.0.run(&api, &run).await?;

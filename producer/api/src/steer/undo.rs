@@ -133,11 +133,11 @@ pub async fn undo_run(
     State(api): State<Api>,
     Path(run): Path<RunId>,
     SentKey(key): SentKey,
-    body: Option<Json<UndoBody>>,
+    body: Option<Json<Option<UndoBody>>>,
 ) -> Result<Response, Problem> {
     let caller = caller.0;
     let undone = caller.run(&api, &run).await?;
-    let terms = terms(&api, body.map(|Json(body)| body).unwrap_or_default()).await?;
+    let terms = terms(&api, body.and_then(|Json(body)| body).unwrap_or_default()).await?;
     can_be_undone(&undone)?;
     match key {
         None => plan(&api, &caller, undone, terms, Key::Content).await,

@@ -27,7 +27,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct OneUser {
     /// An e-mail address or the vendor's id.
-    #[schema(min_length = 1, max_length = 254, example = "ann@corp.example")]
+    #[schema(value_type = super::users::UserName)]
     user: String,
     /// Why, in the submitter's words.
     #[serde(default)]

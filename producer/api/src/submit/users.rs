@@ -21,7 +21,7 @@ pub struct UserEntry(pub Stated);
 #[serde(deny_unknown_fields)]
 pub struct UserObject {
     /// An e-mail address or the vendor's id.
-    #[schema(min_length = 1, max_length = 254, example = "ann@corp.example")]
+    #[schema(value_type = UserName)]
     user: String,
     /// What is wanted, where the run does not say it for all.
     #[serde(default)]
@@ -34,8 +34,14 @@ pub struct UserObject {
 }
 
 /// An e-mail address or the vendor's id
+// The pattern says what `intake` refuses: what no user has in its name, what stands for somebody else, half an address.
 #[derive(ToSchema)]
-#[schema(min_length = 1, max_length = 254, example = "ann@corp.example")]
+#[schema(
+    min_length = 1,
+    max_length = 254,
+    pattern = r#"^\s*(?!([mM][eE]|\.\.?)\s*$)[^@\s/\\,;"<>\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]+(@[^@.\s/\\,;"<>\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd][^@\s/\\,;"<>\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffd]*)?\s*$"#,
+    example = "ann@corp.example"
+)]
 #[allow(dead_code, reason = "stands for a text in the description")]
 pub struct UserName(String);
 
