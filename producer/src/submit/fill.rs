@@ -21,7 +21,7 @@ use crate::intake::{IntakeError, Row};
 const READ_AHEAD: usize = 4;
 
 /// Ids tried before giving up: there are 729 million for each day.
-const IDS: usize = 10;
+pub(super) const IDS: usize = 10;
 
 /// How a draft is filled.
 pub struct FillOptions {
@@ -138,7 +138,9 @@ impl Filling<'_> {
     ) -> Result<Contents, SubmitError> {
         let (send, mut chunks) = mpsc::channel(READ_AHEAD);
         let account = self.description.account.clone();
-        let reading = tokio::task::spawn_blocking(move || gather(&account, rows, notice, &send));
+        let reading = tokio::task::spawn_blocking(move || {
+            gather(&account, rows, notice, |chunk| send.blocking_send(chunk).is_ok())
+        });
         let (store, patience) = (self.store, self.patience);
         let mut appends = FuturesUnordered::new();
         let mut progress = Progress::default();
@@ -183,11 +185,7 @@ impl Filling<'_> {
         let mut ids = 0;
         loop {
             ids += 1;
-            let now = self.clock.now();
-            let mut run: NewRun = self.description.run(RunId::new(now, &mut self.random), now);
-            if let Some(signer) = &self.signer {
-                run.terms.proof = Some(signer.sign(&run)?);
-            }
+            let run = new_run(self.description, &*self.clock, &mut self.random, self.signer.as_ref())?;
             match self.patience.call(|| self.store.open_run(&run)).await {
                 Ok(()) => return Ok(self.run.insert(run.id).clone()),
                 Err(StoreError::IdTaken(_)) if ids < IDS => {}
@@ -195,6 +193,21 @@ impl Filling<'_> {
             }
         }
     }
+}
+
+/// A run that is opened now, under an id that is most likely free.
+pub(super) fn new_run(
+    description: &Description,
+    clock: &dyn Clock,
+    random: &mut impl Rng,
+    signer: Option<&Signer>,
+) -> Result<NewRun, IdentityError> {
+    let now = clock.now();
+    let mut run = description.run(RunId::new(now, random), now);
+    if let Some(signer) = signer {
+        run.terms.proof = Some(signer.sign(&run)?);
+    }
+    Ok(run)
 }
 
 async fn append(

@@ -1,6 +1,5 @@
 //! The reading side of a submission: rows to chunks, with their digest and their figures. It may block.
 
-use tokio::sync::mpsc::Sender;
 use usher_shared::{AccountName, Request, store::CHUNK};
 
 use super::{Contents, digest::Digest};
@@ -19,21 +18,21 @@ pub(super) struct Chunk {
     pub(super) bad: u64,
 }
 
-/// Reads every row and sends the requests on in chunks. `None` where nobody takes them any more.
+/// Reads every row and sends the requests on in chunks. `None` where `send` says that nobody takes them any more.
 pub(super) fn gather(
     account: &AccountName,
     rows: impl Iterator<Item = Result<Row, IntakeError>>,
     mut notice: Option<Notice>,
-    chunks: &Sender<Chunk>,
+    mut send: impl FnMut(Chunk) -> bool,
 ) -> Result<Option<Contents>, IntakeError> {
     let mut contents = Contents::default();
     let mut digest = Digest::new(account);
     let mut requests = Vec::new();
     let mut read = 0;
-    let send = |requests: &mut Vec<Request>, contents: &Contents, read| {
+    let mut send = |requests: &mut Vec<Request>, contents: &Contents, read| {
         let requests = std::mem::replace(requests, Vec::with_capacity(CHUNK));
         let first_seq = contents.requests - requests.len() as u64;
-        chunks.blocking_send(Chunk { first_seq, requests, read, bad: contents.bad.total })
+        send(Chunk { first_seq, requests, read, bad: contents.bad.total })
     };
     for row in rows {
         read += 1;
@@ -47,7 +46,7 @@ pub(super) fn gather(
                 contents.requests += 1;
                 *contents.by_action.entry(request.action).or_default() += 1;
                 requests.push(request);
-                if requests.len() == CHUNK && send(&mut requests, &contents, read).is_err() {
+                if requests.len() == CHUNK && !send(&mut requests, &contents, read) {
                     return Ok(None);
                 }
             }
@@ -55,7 +54,7 @@ pub(super) fn gather(
             Row::Bad(bad) => contents.bad.push(bad),
         }
     }
-    if !requests.is_empty() && send(&mut requests, &contents, read).is_err() {
+    if !requests.is_empty() && !send(&mut requests, &contents, read) {
         return Ok(None);
     }
     contents.digest = digest.finish();

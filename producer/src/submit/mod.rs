@@ -26,6 +26,7 @@
 //! }
 //! ```
 
+mod at_once;
 mod claim;
 mod contents;
 mod description;
@@ -39,6 +40,7 @@ mod patience;
 
 use usher_shared::{Request, store::SharedStore};
 
+pub use at_once::submit_at_once;
 pub use claim::{CLAIM_LASTS, Claim};
 pub use contents::{Contents, Listed};
 pub use description::{Description, Submitted};

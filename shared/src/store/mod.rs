@@ -158,6 +158,18 @@ pub trait Store: Outbox + fmt::Debug + Send + Sync + 'static {
     /// or a wrong one is refused before the key is looked at. [`StoreError::Conflict`] where the key stands for other content.
     async fn seal(&self, run: &RunId, seal: &Seal) -> Result<Sealed, StoreError>;
 
+    /// Submits a small run, of at most [`CHUNK`] requests, in one go: opens, fills and seals it, told to the audit in the same step
+    /// or before. Where the key stands for the same content already, that run is the answer, and nothing is told unless two
+    /// came at once. Asked again for the same run after an answer that was lost, it answers `New` again. Nothing of it is
+    /// seen until all of it is. Errors as of [`Store::open_run`] and [`Store::seal`]; after one, nothing of it becomes a run.
+    async fn submit(
+        &self,
+        run: &NewRun,
+        requests: &[Request],
+        seal: &Seal,
+        event: &AuditEvent,
+    ) -> Result<Sealed, StoreError>;
+
     /// Takes an idempotency key upon oneself while a submission under it is on its way, for `ttl`, so that a second one hears
     /// of it at once and not only at its seal. `claimant` names the submission; taking one's own again renews it. A claim
     /// keeps nobody from sealing: it is a courtesy, and what binds a key is [`Store::seal`].

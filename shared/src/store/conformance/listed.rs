@@ -32,6 +32,7 @@ fn every_check_is_in_the_suite() {
         ("standing_still", include_str!("standing_still.rs")),
         ("steering", include_str!("steering.rs")),
         ("submitting", include_str!("submitting.rs")),
+        ("submitting_whole", include_str!("submitting_whole.rs")),
         ("tokens", include_str!("tokens.rs")),
         ("waiting", include_str!("waiting.rs")),
     ];

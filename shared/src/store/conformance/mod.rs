@@ -52,6 +52,7 @@ pub mod standing_still;
 pub mod steering;
 mod steps;
 pub mod submitting;
+pub mod submitting_whole;
 mod suite;
 pub mod tokens;
 pub mod waiting;

@@ -48,6 +48,15 @@ macro_rules! conformance_suite {
             a_seal_told_again_after_its_draft_was_replaced_names_the_run_again
             a_wrong_count_is_refused_before_the_key_is_looked_at
         );
+        $crate::conformance_suite!(@subject $fixture, submitting_whole:
+            a_run_submitted_in_one_go_is_as_one_that_was_opened_filled_and_sealed
+            the_same_run_submitted_again_is_new_again_and_told_once
+            the_same_content_submitted_in_one_go_is_one_run_and_told_once
+            a_key_for_good_gives_back_its_run_after_it_is_over
+            of_many_that_submit_the_same_at_once_one_makes_the_run
+            what_is_refused_leaves_nothing_behind
+            an_id_that_is_in_use_is_taken_for_a_run_in_one_go_too
+        );
         $crate::conformance_suite!(@subject $fixture, resolving:
             one_worker_at_a_time_resolves_a_run
             taking_ones_own_stewardship_again_renews_it

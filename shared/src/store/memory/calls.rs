@@ -34,6 +34,16 @@ impl Store for MemoryStore {
         self.change("seal", |state, now| state.seal(run, seal, now))
     }
 
+    async fn submit(
+        &self,
+        run: &NewRun,
+        requests: &[Request],
+        seal: &Seal,
+        event: &AuditEvent,
+    ) -> Result<Sealed, StoreError> {
+        self.change("submit", |state, now| state.submit(run, requests, seal, event, now))
+    }
+
     async fn claim_key(
         &self,
         account: &AccountName,

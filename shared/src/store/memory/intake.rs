@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     AccountName, NewRun, Request, RunId, RunPhase, Timestamp, WorkerId,
+    audit::AuditEvent,
     store::{CHUNK, OPEN_RUN_EXPIRES, Resolution, Seal, Sealed, Steward, StoreError},
 };
 
@@ -87,6 +88,33 @@ impl State {
         (run.phase, run.sealed_at) = (RunPhase::Sealed, Some(now));
         (run.seal, run.previous) = (Some(seal.clone()), previous.clone());
         Ok(Sealed::New { previous })
+    }
+
+    pub(super) fn submit(
+        &mut self,
+        run: &NewRun,
+        requests: &[Request],
+        seal: &Seal,
+        event: &AuditEvent,
+        now: Timestamp,
+    ) -> Result<Sealed, StoreError> {
+        if let Some(known) = self.runs.get(&run.id) {
+            // By this very call, perhaps.
+            let same = known.phase != RunPhase::Open && known.run == *run;
+            return if same {
+                self.seal(&run.id, seal, now)
+            } else {
+                Err(StoreError::IdTaken(run.id.clone()))
+            };
+        }
+        self.open_run(run, now)?;
+        let sealed = self.append(&run.id, 0, requests, now).and_then(|()| self.seal(&run.id, seal, now));
+        match &sealed {
+            Ok(Sealed::New { .. }) => drop(self.tell(event, now)?),
+            Ok(Sealed::Existing(_)) => {}
+            Err(_) => drop(self.runs.remove(&run.id)),
+        }
+        sealed
     }
 
     /// The number of the next run of an account.

@@ -30,6 +30,16 @@ impl Store for RedisStore {
         self.seal_run(run, seal).await
     }
 
+    async fn submit(
+        &self,
+        run: &NewRun,
+        requests: &[Request],
+        seal: &Seal,
+        event: &AuditEvent,
+    ) -> Result<Sealed, StoreError> {
+        self.submit_whole(run, requests, seal, event).await
+    }
+
     async fn claim_key(
         &self,
         account: &AccountName,

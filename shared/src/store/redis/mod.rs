@@ -49,6 +49,7 @@ mod state;
 mod status;
 mod steering;
 mod wake;
+mod whole;
 mod working;
 
 use std::{

@@ -40,6 +40,22 @@ impl Store for SqliteStore {
         Ok(sealed)
     }
 
+    async fn submit(
+        &self,
+        run: &NewRun,
+        requests: &[Request],
+        seal: &Seal,
+        event: &AuditEvent,
+    ) -> Result<Sealed, StoreError> {
+        let (run, requests) = (run.clone(), requests.to_vec());
+        let (seal, event) = (seal.clone(), event.clone());
+        let sealed = self.write(move |step| submit::whole(step, &run, &requests, &seal, &event)).await?;
+        if matches!(sealed, Sealed::Existing(_)) {
+            self.sweep().await?;
+        }
+        Ok(sealed)
+    }
+
     async fn claim_key(
         &self,
         account: &AccountName,

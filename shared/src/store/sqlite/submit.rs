@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    auditing,
     errors::{StepResult, unreadable},
     runs::{Run, account_key_or_new, next_number, phase_of, read_id},
     schema::Place,
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     Action, NewRun, Request, RunId, RunPhase,
+    audit::AuditEvent,
     store::{OPEN_RUN_EXPIRES, Seal, Sealed, StoreError},
 };
 
@@ -145,6 +147,32 @@ pub(super) fn seal(step: &mut Step<'_>, id: &RunId, seal: &Seal) -> StepResult<S
         ])?;
     step.wake(&run.account_name);
     Ok(Sealed::New { previous })
+}
+
+/// All of it in one step, and told in it. What is discarded for an existing run is left to [`sweep`].
+pub(super) fn whole(
+    step: &mut Step<'_>,
+    run: &NewRun,
+    requests: &[Request],
+    content: &Seal,
+    event: &AuditEvent,
+) -> StepResult<Sealed> {
+    if let Some(known) = Run::find(step.conn, &run.id)? {
+        // By this very call, perhaps, whose answer was lost.
+        let same = known.phase != RunPhase::Open && known.as_opened(step.conn)? == *run;
+        return if same {
+            seal(step, &run.id, content)
+        } else {
+            Err(StoreError::IdTaken(run.id.clone()).into())
+        };
+    }
+    open_run(step, run)?;
+    append(step, &run.id, 0, requests)?;
+    let sealed = seal(step, &run.id, content)?;
+    if matches!(sealed, Sealed::New { .. }) {
+        auditing::tell(step, event)?;
+    }
+    Ok(sealed)
 }
 
 /// The run that the key stands for, and whether it is over.
