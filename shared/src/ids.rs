@@ -18,9 +18,9 @@ pub struct RunId(Arc<str>);
 const ALPHABET: &[u8; 30] = b"23456789abcdefghjkmnpqrstvwxyz";
 const RANDOM_CHARS: usize = 6;
 
-/// A text that is no run id. Never retried; the user looks the id up with `usher runs`.
+/// A text that is no run id. Never retried; the user looks the id up in the list of runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a run id (they look like 20261120-k3f9zm; `usher runs` lists them)")]
+#[error("{0:?} is not a run id: they look like 20261120-k3f9zm, as in the list of runs")]
 pub struct IdError(String);
 
 impl RunId {
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_not_an_id_is_refused_with_a_hint() {
         for bad in ["", "latest", "20251009", "20251009-abc", "20251009-ABCDEF", "20251009-abcde/"] {
-            assert!(bad.parse::<RunId>().unwrap_err().to_string().contains("usher runs"), "{bad}");
+            assert!(bad.parse::<RunId>().unwrap_err().to_string().contains("list of runs"), "{bad}");
         }
     }
 }

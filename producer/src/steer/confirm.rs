@@ -97,7 +97,8 @@ pub async fn check_named(
     let run = &status.run.id;
     let note = status.notes.plan.as_ref().ok_or_else(|| SteerError::NotPlannedYet(run.clone()))?;
     if note.hash != *named {
-        let (noted, named) = (note.hash.short().to_owned(), named.short().to_owned());
+        // Whole: two that differ at their end alone would look the same.
+        let (noted, named) = (note.hash.to_string(), named.to_string());
         return Err(SteerError::AnotherPlan { run: run.clone(), noted, named });
     }
     check_noted(&rehashed(store, status).await?, status)

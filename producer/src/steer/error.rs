@@ -47,9 +47,9 @@ pub enum SteerError {
     AnotherPlan {
         /// The run.
         run: RunId,
-        /// The beginning of the run's.
+        /// The run's.
         noted: String,
-        /// The beginning of that which was named.
+        /// The hash that was named.
         named: String,
     },
     /// Approved by whoever submitted it. Never retried by them.

@@ -1,13 +1,12 @@
 //! One simulated account: what becomes of a call from its arrival to its end.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, header};
-use serde_json::json;
+use http::HeaderName;
 
+use super::beside::{no_endpoint, path_digest, server_error, user_of};
 use super::control;
 use super::directory::{Directory, Seat, SimUser, UserChange};
 use super::injection::RefusalKind;
@@ -24,7 +23,6 @@ use crate::flight::InFlight;
 use crate::journal::{Journal, Place};
 use crate::message::{Call, Reply, decode_segment};
 use crate::record::{Change, Ending, Recorder, Report, Waiting};
-use crate::seeded::digest;
 use crate::server::{End, Travel, Vendor};
 
 const TRACKING: HeaderName = HeaderName::from_static("x-zm-trackingid");
@@ -396,48 +394,6 @@ impl Vendor for Account {
 
     fn left(&mut self, key: u64) {
         self.flight.leave(&key);
-    }
-}
-
-/// The one user whom a call is about: in its path, or alone in its list of members. Of several members no one's calls are
-/// counted, for a call has one place in flight.
-fn user_of<'a>(route: &'a Route, call: &Call) -> Option<Cow<'a, str>> {
-    if let Some(user) = route.user() {
-        return Some(Cow::Borrowed(user));
-    }
-    let body: serde_json::Value =
-        route.lists_members().then(|| serde_json::from_slice(&call.body).ok()).flatten()?;
-    match body.get("members")?.as_array()?.as_slice() {
-        [member] => {
-            member.get("id").or_else(|| member.get("email"))?.as_str().map(|name| name.to_owned().into())
-        }
-        _ => None,
-    }
-}
-
-fn path_digest(call: &Call) -> u64 {
-    digest(call.method.as_str()) ^ digest(&call.path)
-}
-
-fn no_endpoint(miss: &Miss) -> Reply {
-    match miss {
-        Miss::NoSuchPath => {
-            Reply::json(404, &json!({"code": 2300, "message": "This API endpoint is not recognized."}))
-        }
-        Miss::WrongMethod { allow } => {
-            Reply::json(405, &json!({"code": 405, "message": "Request method is not supported."}))
-                .with(header::ALLOW, *allow)
-        }
-    }
-}
-
-/// 500 comes from the application, as JSON; the others from a gateway, as a page.
-fn server_error(status: u16) -> Reply {
-    match status {
-        500 => Reply::json(500, &json!({"code": 500, "message": "Internal server error."})),
-        502 => Reply::html(502, "502 Bad Gateway"),
-        503 => Reply::html(503, "503 Service Temporarily Unavailable"),
-        other => Reply::html(other, "504 Gateway Time-out"),
     }
 }
 

@@ -17,6 +17,7 @@ mod account;
 mod answer;
 mod answers;
 #[cfg(test)]
+mod beside;
 mod caller;
 mod control;
 mod directory;
