@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 use usher_api::problem::Kind as Problem;
-use usher_shared::Outcome;
+use usher_shared::{Outcome, RunId};
 use usher_simulator::zoom::{Population, Settings};
 
 use crate::{
@@ -64,15 +64,24 @@ fn every_example_does_what_the_page_says(kind: Kind) {
             "bash" => printed = shell.types(block),
             "python" => printed = shell.runs_python(block, ""),
             "json" => shows(block, &printed),
-            "text" => assert_eq!(trimmed(&printed), trimmed(&block.text), "line {}", block.line),
+            "text" => assert_eq!(alike(&printed), alike(&block.text), "line {}", block.line),
             other => panic!("docs/api.md, line {}: nobody runs {other:?}", block.line),
         }
     }
 }
 
-/// Without the blanks at the ends of lines, which editors take away.
-fn trimmed(text: &str) -> Vec<&str> {
-    text.lines().map(str::trim_end).collect()
+/// Lines without the blanks at their ends, which editors take away, and with one id for every run and every event.
+fn alike(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let line = match line.strip_prefix("id: ") {
+            Some(id) => format!("id: N{}", id.trim_start_matches(|c: char| c.is_ascii_digit())),
+            None => line.trim_end().to_owned(),
+        };
+        let pieces: Vec<&str> =
+            line.split('"').map(|piece| if piece.parse::<RunId>().is_ok() { "RUN" } else { piece }).collect();
+        pieces.join("\"")
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
 }
 
 #[track_caller]

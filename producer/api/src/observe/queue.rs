@@ -155,3 +155,73 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{Counters, Effort, Held, HeldReason, Hold, NewRun, RunNotes};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    /// A run that was sealed then, with so many jobs in the queue.
+    fn run(priority: Priority, phase: RunPhase, sealed: i64, queued: u64) -> RunStatus {
+        RunStatus {
+            run: NewRun {
+                id: "20261120-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: at(0),
+                terms: Default::default(),
+            },
+            phase,
+            paused: false,
+            cancelled: false,
+            admission: None,
+            by_action: BTreeMap::new(),
+            counters: Counters { total: queued + 2, queued, leased: 1, finished: 1, ..Counters::default() },
+            effort: Effort::default(),
+            sealed_at: Some(at(sealed)),
+            finished_at: None,
+            fresh_at: None,
+            hold: None,
+            notes: RunNotes::default(),
+        }
+    }
+
+    #[test]
+    fn a_queue_is_as_old_as_its_oldest_run_that_nobody_has_stopped() {
+        let waits_for_a_person = Held { reason: HeldReason::Approval, message: String::new(), since: at(0) };
+        let runs = [
+            run(Priority::Bulk, RunPhase::Admitted, 40, 7),
+            run(Priority::Bulk, RunPhase::Sealed, 10, 5),
+            RunStatus { paused: true, ..run(Priority::Urgent, RunPhase::Admitted, 1, 2) },
+            RunStatus {
+                notes: RunNotes { held: Some(waits_for_a_person), ..RunNotes::default() },
+                ..run(Priority::Urgent, RunPhase::Resolved, 2, 0)
+            },
+        ];
+        let seen = account(&runs, &[], at(100));
+        assert_eq!(seen.oldest[&Priority::Bulk], Duration::from_secs(90));
+        assert_eq!(seen.oldest[&Priority::Urgent], Duration::ZERO);
+        assert_eq!((seen.jobs[&Priority::Bulk], seen.jobs[&Priority::Urgent]), ([0, 12, 2], [0, 2, 2]));
+        assert_eq!(seen.jobs[&Priority::Normal], [0; 3], "what is not there is told as none");
+        let states = ["running", "resolving", "paused", "held", "planned"].map(|state| seen.runs[state]);
+        assert_eq!(states, [1, 1, 1, 1, 0]);
+        assert_eq!((seen.held, seen.activity.workers), (None, 0));
+    }
+
+    #[test]
+    fn an_account_on_hold_goes_on_growing_old() {
+        let hold = Hold { reason: HoldReason::Scope, message: String::new(), since: at(50), until: None };
+        let held = RunStatus { hold: Some(hold), ..run(Priority::Normal, RunPhase::Admitted, 40, 1) };
+        let seen = account(&[held], &[], at(100));
+        assert_eq!(seen.held, Some(HoldReason::Scope));
+        assert_eq!((seen.oldest[&Priority::Normal], seen.runs["halted"]), (Duration::from_secs(60), 1));
+    }
+}
