@@ -133,7 +133,7 @@ async fn test(context: &Context, name: &str) -> Outcome {
     let cure = match answer.meaning() {
         Meaning::Refused => "; look at the path of its url, and whether the receiver has the same secret",
         Meaning::Gone => "; the receiver wants no more of these",
-        Meaning::Arrived | Meaning::Down { .. } => "",
+        Meaning::Arrived | Meaning::Away | Meaning::Down { .. } => "",
     };
     Err(Failure::new(Exit::Unavailable, format!("{name}: {host} did not take the message: {answer}{cure}")))
 }

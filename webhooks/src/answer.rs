@@ -21,6 +21,8 @@ pub enum Answer {
     },
     /// It did not, for this reason.
     None(String),
+    /// There is no way to it, for this reason: nothing was sent.
+    NoConnection(String),
 }
 
 /// What an answer means.
@@ -32,7 +34,9 @@ pub enum Meaning {
     Gone,
     /// It is there and does not take this message: a redirect, or any other 4xx.
     Refused,
-    /// It is down, or has too much to do.
+    /// Nobody is there: asking costs a connection at most.
+    Away,
+    /// It is in trouble, or has too much to do.
     Down {
         /// To be left alone for so long.
         retry_after: Option<Duration>,
@@ -43,7 +47,11 @@ impl Answer {
     /// What it means.
     #[must_use]
     pub fn meaning(&self) -> Meaning {
-        let Self::Status { status, retry_after } = self else { return Meaning::Down { retry_after: None } };
+        let (status, retry_after) = match self {
+            Self::Status { status, retry_after } => (status, retry_after),
+            Self::None(_) => return Meaning::Down { retry_after: None },
+            Self::NoConnection(_) => return Meaning::Away,
+        };
         match status.as_u16() {
             200..=299 => Meaning::Arrived,
             410 => Meaning::Gone,
@@ -61,7 +69,7 @@ impl fmt::Display for Answer {
                 write!(f, "{status}; redirects are not followed")
             }
             Self::Status { status, .. } => write!(f, "{status}"),
-            Self::None(why) => f.write_str(why),
+            Self::None(why) | Self::NoConnection(why) => f.write_str(why),
         }
     }
 }
@@ -108,7 +116,8 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(Answer::Status { status, retry_after: minute }.meaning(), expected, "{status}");
         }
-        assert_eq!(Answer::None("refused".into()).meaning(), Meaning::Down { retry_after: None });
+        assert_eq!(Answer::None("no answer".into()).meaning(), Meaning::Down { retry_after: None });
+        assert_eq!(Answer::NoConnection("refused".into()).meaning(), Meaning::Away);
     }
 
     #[test]

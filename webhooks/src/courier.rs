@@ -208,7 +208,7 @@ fn decide(
     match (meaning, again) {
         (Meaning::Arrived, _) => Tried::Delivered,
         (Meaning::Gone, _) | (_, None) => Tried::GivenUp,
-        (Meaning::Refused | Meaning::Down { .. }, Some((wait, now))) => {
+        (Meaning::Refused | Meaning::Away | Meaning::Down { .. }, Some((wait, now))) => {
             let keep = Duration::from_secs_f64(give_up_hours * 3_600.0);
             let too_old = now.since(posted.posted_at) >= keep && posted.tries + 1 >= LEAST_TRIES;
             if too_old { Tried::GivenUp } else { Tried::Again(now.after(wait)) }

@@ -118,6 +118,7 @@ impl Endpoint {
         let sent = self.client.post(self.config.url.clone()).headers(headers).body(body.to_owned()).send();
         let mut response = match tokio::time::timeout(TIMEOUT, sent).await {
             Ok(Ok(response)) => response,
+            Ok(Err(error)) if error.is_connect() => return Answer::NoConnection(chain(&error)),
             Ok(Err(error)) => return Answer::None(chain(&error)),
             Err(_) => return Answer::None(format!("no answer within {} s", TIMEOUT.as_secs())),
         };

@@ -16,6 +16,10 @@ use crate::answer::Meaning;
 pub const TRIES: Backoff = Backoff { base: Duration::from_secs(5), cap: Duration::from_secs(5 * 60) };
 /// An endpoint that answers, but refuses, keeps other messages waiting for no longer: it may take the next one.
 const REFUSING: Duration = Duration::from_secs(30);
+/// An endpoint that can't be connected to is looked for at least so often, so that what waits goes out seconds after it is back:
+/// it is no burden to it. After as many looks as make half an hour, it is looked for once a minute.
+const AWAY: Duration = Duration::from_secs(10);
+const AWAY_FOR_LONG: (u32, Duration) = (360, Duration::from_secs(60));
 /// Whatever chance says, so much lies between two tries.
 const LEAST: Duration = Duration::from_millis(250);
 /// A message that waits for an endpoint, not for its own sake, comes due within this.
@@ -71,12 +75,12 @@ impl Road {
             *self = Self { known: true, failures: 0, not_before: None };
         } else if !round.is_empty() {
             self.failures = before.saturating_add(1);
-            let refusing = round.iter().all(|(meaning, _)| *meaning == Meaning::Refused);
-            let wait = TRIES.interval(self.failures, random).max(LEAST);
-            let wait = if refusing { wait.min(REFUSING) } else { wait };
+            let at_most =
+                round.iter().map(|(meaning, _)| longest(*meaning, self.failures)).max().unwrap_or(TRIES.cap);
+            let wait = TRIES.interval(self.failures, random).clamp(LEAST, at_most);
             let asked = round.iter().filter_map(|(meaning, _)| match meaning {
                 Meaning::Down { retry_after } => *retry_after,
-                Meaning::Arrived | Meaning::Gone | Meaning::Refused => None,
+                Meaning::Arrived | Meaning::Gone | Meaning::Refused | Meaning::Away => None,
             });
             self.not_before = Some(now + asked.fold(wait, Duration::max));
         }
@@ -85,6 +89,7 @@ impl Road {
             match meaning {
                 Meaning::Arrived | Meaning::Gone => None,
                 Meaning::Refused => Some(own),
+                Meaning::Away => Some(own.min(AT_THE_READY)),
                 // Others arrive, or did until now: it may be this message's own fault.
                 Meaning::Down { retry_after } if arrived || was_open => Some(retry_after.unwrap_or(own)),
                 Meaning::Down { retry_after } => Some(retry_after.unwrap_or(own.min(AT_THE_READY))),
@@ -98,6 +103,16 @@ impl Road {
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.failures > 0
+    }
+}
+
+/// The longest wait before an endpoint that answered so, so often in a row, is asked again.
+fn longest(meaning: Meaning, failures: u32) -> Duration {
+    match meaning {
+        Meaning::Refused => REFUSING,
+        Meaning::Away if failures < AWAY_FOR_LONG.0 => AWAY,
+        Meaning::Away => AWAY_FOR_LONG.1,
+        Meaning::Arrived | Meaning::Gone | Meaning::Down { .. } => TRIES.cap,
     }
 }
 
@@ -173,6 +188,23 @@ mod tests {
             road.seen(&[(Meaning::Refused, 12)], now, &mut random);
             let Room::Wait(until) = road.room(now) else { panic!() };
             assert!(until - now <= REFUSING);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_away_is_looked_for_every_few_seconds_and_after_half_an_hour_every_minute() {
+        let (mut random, now) = (chance(), Instant::now());
+        for (failures, most) in [(0, 5), (6, 10), (100, 10), (358, 10), (359, 60), (100_000, 60)] {
+            let mut longest = Duration::ZERO;
+            for _ in 0..100 {
+                let mut road = Road { known: true, failures, not_before: None };
+                let (due, _) = road.seen(&[(Meaning::Away, failures + 1)], now, &mut random);
+                let Room::Wait(until) = road.room(now) else { panic!() };
+                longest = longest.max(until - now);
+                assert!(due[0].unwrap() <= AT_THE_READY);
+            }
+            let most = Duration::from_secs(most);
+            assert!(longest <= most && longest > most / 2, "{failures}: {longest:?}");
         }
     }
 }
