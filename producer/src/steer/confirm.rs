@@ -143,3 +143,128 @@ pub async fn approve(
     store.confirm(&run.id, &Confirmation::Approve(approval)).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{
+        Counters, Effort, NewRun, PlanNote, Priority, RunNotes, Terms, identity::Proof,
+        store::memory::MemoryStore,
+    };
+
+    use super::*;
+
+    fn hash(digit: char) -> PlanHash {
+        digit.to_string().repeat(64).parse().unwrap()
+    }
+
+    /// A run in this phase; a plan, looked up, unless it is sealed.
+    fn status(phase: RunPhase) -> RunStatus {
+        let note = PlanNote { hash: hash('a'), at: Timestamp::default(), change: 1, active_users: None };
+        RunStatus {
+            notes: RunNotes { plan: Some(note).filter(|_| phase != RunPhase::Sealed), ..RunNotes::default() },
+            run: NewRun {
+                terms: Terms { plan: true, ..Terms::default() },
+                id: "20261121-k3f9zm".parse().unwrap(),
+                account: "zoom-main".parse().unwrap(),
+                priority: Priority::Normal,
+                reason: None,
+                asked_by: "test".into(),
+                source: None,
+                created_at: Timestamp::default(),
+            },
+            phase,
+            paused: false,
+            cancelled: false,
+            admission: None,
+            by_action: Default::default(),
+            counters: Counters::default(),
+            effort: Effort::default(),
+            sealed_at: None,
+            finished_at: None,
+            fresh_at: None,
+            hold: None,
+        }
+    }
+
+    fn applied(mut status: RunStatus) -> RunStatus {
+        status.notes.go = Some(Go { by: "test".into(), at: Timestamp::default(), plan: hash('a') });
+        status
+    }
+
+    #[test]
+    fn only_a_plan_that_waits_for_it_is_applied() {
+        use RunPhase as P;
+        let cancelled = RunStatus { cancelled: true, ..status(P::Resolved) };
+        let mut no_plan = status(P::Resolved);
+        no_plan.run.terms.plan = false;
+        let cases = [
+            (status(P::Resolved), "NotYet"),
+            (applied(status(P::Resolved)), "Before"),
+            (applied(status(P::Admitted)), "Before"),
+            (
+                status(P::Sealed),
+                "run 20261121-k3f9zm is resolving: it can be applied once everybody has been looked up",
+            ),
+            (
+                RunStatus { paused: true, ..status(P::Resolved) },
+                "run 20261121-k3f9zm is paused: it can be applied once everybody has been looked up",
+            ),
+            (cancelled, "run 20261121-k3f9zm is being cancelled: plan again"),
+            (applied(status(P::Finished)), "run 20261121-k3f9zm is finished: plan again"),
+            (no_plan, "run 20261121-k3f9zm is no plan, but a run that goes on by itself"),
+        ];
+        for (status, expected) in cases {
+            let said = match can_be_applied(&status) {
+                Ok(applied) => format!("{applied:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn only_what_is_looked_up_and_not_under_way_is_approved() {
+        use RunPhase as P;
+        let cases = [
+            (status(P::Resolved), "approved"),
+            (applied(status(P::Resolved)), "approved"),
+            (
+                status(P::Sealed),
+                "run 20261121-k3f9zm is resolving: it can be approved once everybody has been looked up",
+            ),
+            (status(P::Admitted), "run 20261121-k3f9zm is under way already: there is nothing to approve"),
+            (status(P::Cancelled), "run 20261121-k3f9zm is cancelled: there is nothing to approve"),
+        ];
+        for (status, expected) in cases {
+            let said =
+                can_be_approved(&status).map_or_else(|error| error.to_string(), |()| "approved".into());
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_not_what_was_noted_is_refused() {
+        let plan = |digit| Plan { hash: Some(hash(digit)), ..Plan::default() };
+        let planned = status(RunPhase::Resolved);
+        assert_eq!(same_as_noted(&plan('a'), &planned).unwrap(), &hash('a'));
+        let error = same_as_noted(&plan('b'), &planned).unwrap_err().to_string();
+        assert!(error.contains("aaaaaaaaaaaaaaaa") && error.contains("bbbbbbbbbbbbbbbb"), "{error}");
+        let error = same_as_noted(&plan('a'), &status(RunPhase::Sealed)).unwrap_err();
+        assert!(matches!(error, SteerError::NotPlannedYet(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nobody_approves_what_their_own_token_submitted_and_nothing_is_told_of_it() {
+        let clock = std::sync::Arc::new(usher_shared::ManualClock::new(Timestamp::default()));
+        let store: SharedStore = std::sync::Arc::new(MemoryStore::new(clock));
+        let mut own = status(RunPhase::Resolved);
+        own.run.terms.proof = Some(Proof { by: "ann".into(), signature: String::new() });
+        let token = PersonalToken::generate().unwrap();
+        let approved = approve(&store, &own, &hash('a'), ("ann", &token), None, Timestamp::default()).await;
+        assert_eq!(
+            approved.unwrap_err().to_string(),
+            "ann submitted run 20261121-k3f9zm: another person has to approve it"
+        );
+        assert_eq!(store.audit(1, 10).await.unwrap(), []);
+    }
+}

@@ -56,3 +56,58 @@ fn cure(barred: Barred) -> &'static str {
         | Barred::ApproveTooSoon => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_shared::{RunId, RunState, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_kind_names_its_run_and_no_command() {
+        let run: RunId = "20261121-k3f9zm".parse().unwrap();
+        let (noted, found) = ("a".to_owned(), "b".to_owned());
+        let cases = [
+            (SteerError::UnderWay(run.clone()), Kind::WrongState),
+            (SteerError::NoPlan(run.clone()), Kind::WrongState),
+            (SteerError::NotPlannedYet(run.clone()), Kind::WrongState),
+            (SteerError::TooLate { run: run.clone(), deadline: Timestamp::default() }, Kind::WrongState),
+            (
+                SteerError::NobodyToRetry { run: run.clone(), codes: String::new(), ended: String::new() },
+                Kind::WrongState,
+            ),
+            (SteerError::OnesOwn { run: run.clone(), name: "ann".into() }, Kind::Refused),
+            (
+                SteerError::Changed { run: run.clone(), noted: noted.clone(), found: found.clone() },
+                Kind::Refused,
+            ),
+            (SteerError::AnotherPlan { run: run.clone(), noted, named: found }, Kind::Refused),
+            (SteerError::AsWished(usher_shared::Outcome::Applied), Kind::InvalidInput),
+            (SteerError::ChangedTwice(run.clone()), Kind::Internal),
+        ];
+        let all = [
+            Barred::Pause,
+            Barred::Resume,
+            Barred::Cancel,
+            Barred::Priority,
+            Barred::Retry,
+            Barred::Undo,
+            Barred::ApplyEnded,
+            Barred::ApplyTooSoon,
+            Barred::ApproveEnded,
+            Barred::ApproveTooSoon,
+        ];
+        let barred = all.map(|barred| {
+            let state = RunState::Cancelling;
+            (SteerError::Barred { run: run.clone(), state, barred }, Kind::WrongState)
+        });
+        for (error, kind) in cases.into_iter().chain(barred) {
+            let problem = Problem::from(error);
+            let told = format!("{problem:?}");
+            assert_eq!(problem.kind(), kind, "{told}");
+            assert!(!told.contains("`usher"), "a command is no cure for a caller: {told}");
+            let names = told.contains(run.as_str());
+            assert_eq!(names, !matches!(kind, Kind::InvalidInput | Kind::Internal), "{told}");
+        }
+    }
+}

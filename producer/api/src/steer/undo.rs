@@ -254,6 +254,7 @@ async fn terms(api: &Api, body: UndoBody) -> Result<UndoTerms, Problem> {
         ));
     }
     let terms = Terms { not_before: begins, deadline: ends, ..Terms::default() };
+    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     Ok(UndoTerms { priority: priority.unwrap_or_default(), reason, terms })
 }
 
