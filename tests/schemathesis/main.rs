@@ -43,7 +43,7 @@ fn finds_nothing(kind: Kind) {
     let token = PersonalToken::generate().unwrap();
     let rights = format!(
         "[tokens.tester]\nkey = \"{}\"\nroles = [\"submit\", \"operate\", \"approve\", \"read\"]\n\
-         [serve]\ncalls_per_second = 100000\n",
+         [serve]\ncalls_per_second = 100000\nunknown_calls_per_minute = 100000\n",
         token.key().unwrap()
     );
     let config = fs::read_to_string(place.path("usher.toml")).unwrap();
