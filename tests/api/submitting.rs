@@ -258,7 +258,7 @@ fn wrong_input_is_told_with_its_cure() {
     let one = |path: &str, body: Value| served.post(&tokens.submit, path, &body);
     let path = "/v1/accounts/zoom-main/deactivate";
     one(path, json!({})).problem(422, "invalid-input", "user");
-    one(path, json!({"user": "me"})).problem(422, "invalid-input", "1 row");
+    one(path, json!({"user": "me"})).problem(422, "invalid-input", "\"me\" does not name one user");
     one("/v1/accounts/Zoom%20main/deactivate", json!({"user": "a"})).problem(
         400,
         "bad-request",

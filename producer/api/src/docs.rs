@@ -27,7 +27,7 @@ const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 pub fn router(description: &Value) -> Router<Api> {
     let text: Bytes = description.to_string().into();
     let description = get(async move || ([(header::CONTENT_TYPE, "application/json")], text));
-    let config = Config::from(DESCRIPTION).try_it_out_enabled(false).validator_url("none");
+    let config = Config::from(DESCRIPTION).try_it_out_enabled(false).validator_url("none").use_base_layout();
     let page: Router<Api> = SwaggerUi::new("/docs").config(config).into();
     Router::new().route(DESCRIPTION, description).merge(page.layer(middleware::from_fn(as_page)))
 }

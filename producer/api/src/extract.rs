@@ -39,6 +39,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "send the body as JSON, with `Content-Type: application/json`",
             ));
         }
+        not_packed(request.headers())?;
         let body = Bytes::from_request(request, state).await.map_err(|error| unread(&error))?;
         read_json(&body).map(Self)
     }
@@ -115,6 +116,17 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> 
         _ if body.is_empty() => Problem::new(Kind::BadRequest, "the body is empty; JSON is expected"),
         _ => Problem::new(Kind::BadRequest, format!("the body is not JSON: {error}")),
     })
+}
+
+/// Refuses a body that is compressed: how long it is would be known too late.
+pub(crate) fn not_packed(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(packed) if packed != "identity" => Err(Problem::new(
+            Kind::UnsupportedMediaType,
+            "send the body as it is, without a Content-Encoding",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the body is said to be JSON, of whatever kind.

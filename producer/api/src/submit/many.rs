@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Api,
     auth::{As, ToSubmit},
-    extract::{Json, Query, is_json, media_type},
+    extract::{Json, Query, is_json, media_type, not_packed},
     problem::{Kind, Problem, ProblemBody},
 };
 
@@ -78,6 +78,7 @@ pub async fn submit_run(
         return take(&api, &caller.0, said, key, rows, None).await;
     }
     let format = format(&request)?;
+    not_packed(request.headers())?;
     let (mut parts, body) = request.into_parts();
     let Query(query) = Query::<RunQuery>::from_request_parts(&mut parts, &api).await?;
     let said = Said::from(query);

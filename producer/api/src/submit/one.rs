@@ -1,10 +1,11 @@
 //! `POST /v1/accounts/{account}/deactivate` and `/activate`: one user, at once.
 
-use std::iter;
-
 use axum::extract::State;
 use serde::Deserialize;
-use usher_producer::intake::{Stated, stated};
+use usher_producer::{
+    intake::{Row, Stated, stated},
+    submit::SubmitError,
+};
 use usher_shared::{AccountName, Action, Priority};
 use utoipa::ToSchema;
 
@@ -12,13 +13,13 @@ use super::{
     answer::Taken,
     key::{IdempotencyKey, SentKey},
     said::{Moment, PriorityWord, Said},
-    take::take,
+    take::take_one,
 };
 use crate::{
     Api,
     auth::{As, Caller, ToSubmit},
     extract::{Json, Path},
-    problem::{Problem, ProblemBody},
+    problem::{Kind, Problem, ProblemBody},
 };
 
 /// One user
@@ -119,6 +120,11 @@ async fn submit_one(
         deadline,
         skip_invalid: false,
     };
-    let rows = stated(iter::once(Stated { user, ..Stated::default() }), said.action);
-    take(api, caller, said, key, rows, None).await
+    let row = stated([Stated { user, ..Stated::default() }], said.action).next();
+    match row.transpose().map_err(SubmitError::from)? {
+        Some(Row::Request(request)) => take_one(api, caller, said, key, request).await,
+        Some(Row::Bad(bad)) => Err(Problem::new(Kind::InvalidInput, bad.problem.to_string())),
+        // One user repeats nobody.
+        Some(Row::Duplicate(_)) | None => Err(SubmitError::Empty.into()),
+    }
 }

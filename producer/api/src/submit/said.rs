@@ -117,6 +117,8 @@ pub struct Moment(pub Timestamp);
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
+        // In a query an unescaped + is read as a blank, and no offset begins with one.
+        let text = text.replace(' ', "+");
         // A zone in brackets is no part of RFC 3339.
         let instant = text.parse::<jiff::Timestamp>().ok().filter(|_| !text.contains('['));
         let instant = instant.ok_or_else(|| {
@@ -202,5 +204,24 @@ impl Said {
             },
             ..Description::new(self.account.clone(), &caller.by())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_an_offset_and_nothing_else() {
+        let read = |text: &str| serde_json::from_value::<Moment>(text.into());
+        let christmas = Moment(Timestamp::from_millis(1_798_128_000_000));
+        for same in ["2026-12-24T16:00:00Z", "2026-12-24T17:00:00+01:00", "2026-12-24T17:00:00 01:00"] {
+            assert_eq!(read(same).unwrap(), christmas, "{same}");
+        }
+        for bad in
+            ["", "tomorrow", "2026-12-24", "2026-12-24T17:00:00", "2026-12-24T17:00:00+01:00[Europe/Berlin]"]
+        {
+            assert!(read(bad).unwrap_err().to_string().contains("with an offset"), "{bad}");
+        }
     }
 }

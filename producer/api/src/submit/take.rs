@@ -10,8 +10,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use usher_producer::{
     intake::{IntakeError, Row, RowProblem},
-    submit::{Claim, Description, Draft, FillOptions, Filled, Key, Patience, SubmitError},
+    submit::{Claim, Description, Draft, FillOptions, Filled, Key, Patience, SubmitError, submit_at_once},
 };
+use usher_shared::Request;
 
 use super::{
     answer::{Taken, refusal},
@@ -39,10 +40,41 @@ where
     R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
 {
     let (api, caller) = (api.clone(), caller.clone());
-    let submission = async move {
+    to_its_end(async move {
         let _place = place;
         submit(&api, &caller, said, key, rows).await
-    };
+    })
+    .await
+}
+
+/// The same of one request, in one call of the store: no time in which its key would have to be claimed.
+pub async fn take_one(
+    api: &Api,
+    caller: &Caller,
+    said: Said,
+    key: Option<IdempotencyKey>,
+    request: Request,
+) -> Result<Taken, Problem> {
+    let (api, caller) = (api.clone(), caller.clone());
+    to_its_end(async move {
+        let description = said.description(&api, &caller).await?;
+        let key = how(key, &caller, said.plan);
+        let options = options(&api, &caller);
+        let (submitted, contents) =
+            submit_at_once(&api.store, description, vec![request], key, options).await?;
+        tracing::info!(run = %submitted.run(), account = %said.account, requests = 1, "submitted");
+        Ok(Taken::new(said.account, &contents, submitted))
+    })
+    .await
+}
+
+fn options(api: &Api, caller: &Caller) -> FillOptions {
+    FillOptions { clock: Arc::clone(&api.clock), signer: Some(caller.signer()), ..FillOptions::default() }
+}
+
+async fn to_its_end(
+    submission: impl Future<Output = Result<Taken, Problem>> + Send + 'static,
+) -> Result<Taken, Problem> {
     match tokio::spawn(submission.in_current_span()).await {
         Ok(taken) => taken,
         Err(ended) => match ended.try_into_panic() {
@@ -88,8 +120,6 @@ where
     let contradictions = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&contradictions);
     let options = FillOptions {
-        clock: Arc::clone(&api.clock),
-        signer: Some(caller.signer()),
         notice: Some(Box::new(move |row| {
             if let Row::Bad(bad) = row
                 && matches!(bad.problem, RowProblem::Contradiction { .. })
@@ -97,7 +127,7 @@ where
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         })),
-        ..FillOptions::default()
+        ..options(api, caller)
     };
     let filled = Draft::fill(&api.store, description, rows, options).await?;
     let contradictions = contradictions.load(Ordering::Relaxed);
