@@ -67,7 +67,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Simulate(SimulateCommand::Zoom(args)) => return commands::simulate::zoom(&args).await,
         Command::Token(command) => commands::token::token(cli.global.quiet, &command),
         Command::Webhook(WebhookCommand::New { name, url, output }) => {
-            return commands::webhook::new(cli.global.quiet, &name, url.as_ref(), output.as_deref());
+            commands::webhook::new(cli.global.quiet, &name, url.as_ref(), output.as_deref())
         }
         // A configuration that can't be read is one of the things that it tells.
         Command::Doctor(args) => return commands::doctor::doctor(cli.global, bars, &args).await,
