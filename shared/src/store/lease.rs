@@ -1,6 +1,6 @@
 //! The rights a store grants for a time: leases on jobs, the stewardship of a run.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     AccountName, Action, Hold, Outcome, Priority, Request, ResolvedUser, RunId, Timestamp, WorkerId,
@@ -136,4 +136,13 @@ pub struct Steward {
     pub token: u64,
     /// Who holds it.
     pub worker: WorkerId,
+}
+
+/// Leave to work the account's jobs from this process. The embedded store grants one at a time; drop it to give it back.
+pub struct Seat(#[allow(dead_code, reason = "held for its Drop")] pub Option<Box<dyn Send + Sync>>);
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seat")
+    }
 }

@@ -26,24 +26,28 @@ mod lease;
 pub mod memory;
 mod outbox;
 pub mod redis;
+mod reserved;
 pub mod sqlite;
+mod submission;
 mod token;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::{
-    AccountName, Action, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow,
-    Priority, Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunStatus, Timestamp, WorkerId,
+    AccountName, Attempt, Confirmation, Drawn, Ending, Hold, JobReport, NewRun, Note, OutcomeRow, Priority,
+    Protection, Protections, Pulse, QuotaWindow, Request, RunId, RunStatus, Timestamp, WorkerId,
     audit::{AuditEntry, AuditEvent, AuditHead},
     plan::Planned,
 };
 
 pub use error::StoreError;
 pub use finding::{Durability, Finding, Standing};
-pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Steward};
+pub use lease::{Lease, LeaseAsk, Leased, LeasedJob, Remaining, Resolution, Seat, Steward};
 pub use outbox::{Delivery, DeliveryState, MESSAGE_REMEMBERED, Message, Outbox, Posted, Tried};
+pub use reserved::{RESERVING, Reserved, UtcDay};
+pub use submission::{Idempotency, KeyClaim, Seal, Sealed};
 pub use token::{Refresh, RefreshClaim, ShelvedToken};
 
 /// How long what a run's users were resolved to is relied on while nothing of the run is leased. A run that stood still
@@ -62,84 +66,6 @@ pub const SHARE_OF_OTHERS: u64 = 10;
 
 /// How long a worker's [`Pulse`] is kept.
 pub const PULSE_LASTS: Duration = Duration::from_secs(5);
-
-/// What makes a submission complete, and the same as another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seal {
-    /// Requests appended; sealing is refused where the store has another number.
-    pub total: u64,
-    /// How many of them of each action.
-    pub by_action: BTreeMap<Action, u64>,
-    /// Binds the submission to what was submitted before.
-    pub idempotency: Idempotency,
-}
-
-/// An idempotency key, bound to a digest of the content, within one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The key: a caller's own, or one made of the content.
-    pub key: String,
-    /// SHA-256 over account and requests, in hexadecimal.
-    pub digest: String,
-    /// Whether a finished or cancelled run lets the same key start a new run.
-    pub again_after_end: bool,
-}
-
-/// A day in UTC: days since 1970-01-01.
-pub type UtcDay = i64;
-
-/// How long a run that counts users towards a day's cap keeps others from it without another call.
-pub const RESERVING: Duration = Duration::from_secs(15);
-
-/// What became of counting users towards a day's cap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reserved {
-    /// They are counted.
-    Counted {
-        /// Distinct users counted in that day, by all runs.
-        used: u64,
-    },
-    /// They would be too many; none of them was counted.
-    Over {
-        /// Distinct users counted in that day, by all runs.
-        used: u64,
-    },
-    /// Another run counts now.
-    Busy(RunId),
-}
-
-/// What a seal made of a submission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sealed {
-    /// A new run. `previous` is the ended run that the same key stood for.
-    New {
-        /// The run that had this content before, where there was one.
-        previous: Option<RunId>,
-    },
-    /// The same content is already a run under this key; what was appended now has been discarded.
-    Existing(RunId),
-}
-
-/// What became of claiming an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyClaim {
-    /// It is the claimant's for now. `stands_for`: the run that was sealed under it before, whatever has become of it.
-    Granted {
-        /// The run.
-        stands_for: Option<RunId>,
-    },
-    /// Another submission under this key is on its way.
-    Busy,
-}
-
-/// Leave to work the account's jobs from this process. The embedded store grants one at a time; drop it to give it back.
-pub struct Seat(#[allow(dead_code, reason = "held for its Drop")] pub Option<Box<dyn Send + Sync>>);
-
-impl fmt::Debug for Seat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Seat")
-    }
-}
 
 /// Queue and ledger in one. Every method is safe to call again after an error that [`StoreError::is_retryable`].
 #[async_trait]

@@ -11,7 +11,9 @@ use usher_shared::{
     AccountName, Confirmation, Ending, Hold, JobReport, NewRun, Note, Priority, Protection, Request, RunId,
     Timestamp, WorkerId,
     audit::{AuditEvent, AuditHead},
-    store::{Lease, LeaseAsk, Resolution, Seal, SharedStore, Steward, StoreError, UtcDay},
+    store::{
+        Delivery, Lease, LeaseAsk, Message, Resolution, Seal, SharedStore, Steward, StoreError, Tried, UtcDay,
+    },
 };
 
 /// One call of the trait. Leases and stewardships are named by the order in which they were granted, for their tokens are
@@ -21,6 +23,13 @@ pub enum Call {
     OpenRun(NewRun),
     Append(RunId, u64, Vec<Request>),
     Seal(RunId, Seal),
+    Submit(Box<(NewRun, Vec<Request>, Seal, AuditEvent)>),
+    ClaimKey(AccountName, String, String, Duration),
+    ReleaseKey(AccountName, String, String),
+    Post(Vec<Message>),
+    TakeDeliveries(String, WorkerId, usize, Duration),
+    FinishDelivery(usize, Tried),
+    Repost(String, String),
     Discard(RunId),
     ExpireOpenRuns,
     TakeSteward(RunId, WorkerId, Duration),
@@ -75,13 +84,14 @@ pub struct Side {
     pub handles: Vec<SharedStore>,
     pub leases: Vec<Lease>,
     pub stewards: Vec<Steward>,
+    pub deliveries: Vec<Delivery>,
     /// As the last ask for leases was told.
     pub next_due: Option<Timestamp>,
 }
 
 impl Side {
     pub fn new(handles: Vec<SharedStore>) -> Self {
-        Self { handles, leases: Vec::new(), stewards: Vec::new(), next_due: None }
+        Self { handles, leases: Vec::new(), stewards: Vec::new(), deliveries: Vec::new(), next_due: None }
     }
 
     /// Makes a call through a handle; the answer, without what is each store's own.
@@ -91,6 +101,29 @@ impl Side {
             Call::OpenRun(run) => said(store.open_run(run).await),
             Call::Append(run, first, requests) => said(store.append(run, *first, requests).await),
             Call::Seal(run, seal) => said(store.seal(run, seal).await),
+            Call::Submit(whole) => {
+                let (run, requests, seal, event) = &**whole;
+                said(store.submit(run, requests, seal, event).await)
+            }
+            Call::ClaimKey(account, key, claimant, ttl) => {
+                said(store.claim_key(account, key, claimant, *ttl).await)
+            }
+            Call::ReleaseKey(account, key, claimant) => said(store.release_key(account, key, claimant).await),
+            Call::Post(messages) => said(store.post(messages).await),
+            Call::TakeDeliveries(endpoint, worker, limit, ttl) => {
+                let taken = store.take_deliveries(endpoint, worker, *limit, *ttl).await;
+                said(taken.map(|taken| {
+                    let told = format!("{:?}", taken.iter().map(|one| &one.posted).collect::<Vec<_>>());
+                    self.deliveries.extend(taken);
+                    told
+                }))
+            }
+            Call::FinishDelivery(delivery, tried) => {
+                let Delivery { posted, token } = &self.deliveries[*delivery];
+                let again = Delivery { posted: posted.clone(), token: *token };
+                said(store.finish_delivery(again, *tried, "503").await)
+            }
+            Call::Repost(endpoint, id) => said(store.repost(endpoint, id).await),
             Call::Discard(run) => said(store.discard(run).await),
             Call::ExpireOpenRuns => said(store.expire_open_runs().await),
             Call::TakeSteward(run, worker, ttl) => {

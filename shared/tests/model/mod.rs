@@ -10,6 +10,7 @@ pub mod player;
 mod reporting;
 pub mod script;
 pub mod seen;
+mod serving;
 mod submitting;
 
 use std::{
@@ -35,7 +36,7 @@ use self::{
 const SEEDS: [u64; 2] = [1, 2];
 
 /// What scripts must have come to, each at least once.
-const EACH: [&str; 17] = [
+const EACH: [&str; 21] = [
     "applied",
     "superseded",
     "cancelled",
@@ -53,6 +54,10 @@ const EACH: [&str; 17] = [
     "tried again",
     "pruned",
     "sealed entries",
+    "submitted whole",
+    "submitted before",
+    "busy keys",
+    "delivered",
 ];
 
 /// Where the clock begins.

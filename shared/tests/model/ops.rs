@@ -56,6 +56,15 @@ pub enum Told {
     Unnamed,
 }
 
+/// What came of a try to deliver a message.
+#[derive(Clone, Copy, Debug)]
+pub enum CameTo {
+    Delivered,
+    /// To be tried again, tenths of a second from now.
+    Failed(i8),
+    GivenUp,
+}
+
 /// To which moment the clock is moved.
 #[derive(Clone, Copy, Debug)]
 pub enum Moment {
@@ -95,6 +104,39 @@ pub enum Op {
         priority: Priority,
         key: Option<u8>,
         wishes: Vec<Wish>,
+    },
+    /// The same in one go.
+    SubmitWhole {
+        branch: bool,
+        priority: Priority,
+        key: Option<u8>,
+        wishes: Vec<Wish>,
+    },
+    ClaimKey {
+        branch: bool,
+        key: u8,
+        client: u8,
+        tenths: u8,
+    },
+    ReleaseKey {
+        branch: bool,
+        key: u8,
+        client: u8,
+    },
+    Post {
+        messages: Vec<u8>,
+    },
+    TakeDeliveries {
+        client: u8,
+        limit: u8,
+        tenths: u8,
+    },
+    FinishDelivery {
+        delivery: u8,
+        came_to: CameTo,
+    },
+    Repost {
+        message: u8,
     },
     /// A run in the queue, from its opening on.
     Queue {

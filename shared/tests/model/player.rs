@@ -141,6 +141,7 @@ impl<'w, W: World> Player<'w, W> {
         }
         self.reached.count("refusals", u64::from(answer.starts_with("refused")));
         self.count_operating(call, &answer);
+        self.count_serving(call, &answer);
         self.live.extend(before.0..self.store.leases.len());
         let new = self.store.stewards[before.1..].iter().map(|steward| steward.run.clone());
         self.stewards.extend(new);
@@ -262,6 +263,13 @@ impl<'w, W: World> Player<'w, W> {
             | Op::Unprotect { .. }
             | Op::Tell { .. }
             | Op::SealAudit { .. }) => return self.operating(op).await,
+            op @ (Op::SubmitWhole { .. }
+            | Op::ClaimKey { .. }
+            | Op::ReleaseKey { .. }
+            | Op::Post { .. }
+            | Op::TakeDeliveries { .. }
+            | Op::FinishDelivery { .. }
+            | Op::Repost { .. }) => return self.serving(op),
             Op::SetPriority { run, priority } => self.id(run).map(|run| Call::SetPriority(run, priority)),
             Op::Hold { branch, tenths: ends } => {
                 let until = ends.map(|ends| now.after(tenths(ends)));

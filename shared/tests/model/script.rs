@@ -3,7 +3,7 @@
 use proptest::{collection::vec, option, prelude::*};
 use usher_shared::{Action, Priority};
 
-use super::ops::{Found, Moment, Op, Step, Told, Wish};
+use super::ops::{CameTo, Found, Moment, Op, Step, Told, Wish};
 
 fn priority() -> impl Strategy<Value = Priority> {
     prop_oneof![2 => Just(Priority::Normal), 1 => Just(Priority::Urgent), 1 => Just(Priority::Bulk)]
@@ -171,6 +171,27 @@ fn once_more() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn serving() -> impl Strategy<Value = Op> {
+    let (client, key) = (any::<u8>, || 0..3_u8);
+    let came_to = prop_oneof![
+        2 => Just(CameTo::Delivered),
+        2 => (-5..30_i8).prop_map(CameTo::Failed),
+        2 => Just(CameTo::GivenUp),
+    ];
+    prop_oneof![
+        3 => (branch(), priority(), option::weighted(0.7, key()), vec(wish(), 1..5))
+            .prop_map(|(branch, priority, key, wishes)| Op::SubmitWhole { branch, priority, key, wishes }),
+        2 => (branch(), key(), client(), 0..60_u8)
+            .prop_map(|(branch, key, client, tenths)| Op::ClaimKey { branch, key, client, tenths }),
+        1 => (branch(), key(), client()).prop_map(|(branch, key, client)| Op::ReleaseKey { branch, key, client }),
+        3 => vec(0..3_u8, 1..4).prop_map(|messages| Op::Post { messages }),
+        5 => (client(), 0..4_u8, 0..8_u8)
+            .prop_map(|(client, limit, tenths)| Op::TakeDeliveries { client, limit, tenths }),
+        5 => (client(), came_to).prop_map(|(delivery, came_to)| Op::FinishDelivery { delivery, came_to }),
+        3 => (0..3_u8).prop_map(|message| Op::Repost { message }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let op = prop_oneof![
         3 => putting_in(),
@@ -180,6 +201,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => steering(),
         2 => guarding(),
         2 => once_more(),
+        5 => serving(),
         4 => moment().prop_map(|(to, off)| Op::Pass { to, off }),
     ];
     (op, prop::bool::weighted(0.1), any::<u8>()).prop_map(|(op, twice, by)| Step { op, twice, by })

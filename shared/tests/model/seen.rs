@@ -6,8 +6,10 @@ use usher_shared::{
     AccountName, Attempt, Outcome, OutcomeRow, Protection, RunId, RunPhase, RunStatus,
     audit::{AuditEntry, AuditHead},
     plan::Planned,
-    store::Store,
+    store::{Posted, Store, StoreError},
 };
+
+use super::serving::ENDPOINT;
 
 /// One run, and all that became of its jobs.
 #[derive(Debug, PartialEq)]
@@ -30,8 +32,41 @@ pub struct Seen {
     runs: Vec<(RunId, SeenRun)>,
     unfinished: Vec<Vec<RunStatus>>,
     protections: Vec<(u64, Vec<Protection>)>,
-    audit: (Vec<AuditEntry>, Option<AuditHead>),
+    audit: (Vec<AuditEntry>, Option<AuditHead>, u64),
+    listed: Listed,
+    outbox: Vec<Posted>,
 }
+
+/// Which runs and accounts are told of, by each of the lists.
+#[derive(Debug, PartialEq)]
+struct Listed {
+    accounts: Vec<AccountName>,
+    /// All runs, page by page.
+    pages: Vec<RunId>,
+    ended: Vec<Vec<RunStatus>>,
+}
+
+impl Listed {
+    async fn of(store: &dyn Store, accounts: &[AccountName]) -> Result<Self, StoreError> {
+        let mut pages: Vec<RunId> = Vec::new();
+        loop {
+            let page = store.runs(pages.last(), PAGE).await?;
+            let last = page.len() < PAGE;
+            pages.extend(page.into_iter().map(|status| status.run.id));
+            if last {
+                break;
+            }
+        }
+        let mut ended = Vec::new();
+        for account in accounts {
+            ended.push(store.ended(account, super::BEGIN, MANY).await?);
+        }
+        Ok(Self { accounts: store.accounts().await?, pages, ended })
+    }
+}
+
+/// Runs on a page: fewer than scripts make.
+const PAGE: usize = 5;
 
 /// More than a script makes.
 const MANY: usize = 1_000;
@@ -78,8 +113,12 @@ impl Seen {
             let all = store.protections(account).await.map_err(failed)?;
             protections.push((all.version, all.list));
         }
-        let audit = (store.audit(0, MANY).await.map_err(failed)?, store.audit_head().await.map_err(failed)?);
-        Ok(Self { runs, unfinished, protections, audit })
+        let (entries, head) =
+            (store.audit(0, MANY).await.map_err(failed)?, store.audit_head().await.map_err(failed)?);
+        let audit = (entries, head, store.audit_last().await.map_err(failed)?);
+        let listed = Listed::of(store, accounts).await.map_err(failed)?;
+        let outbox = store.outbox(ENDPOINT, None, MANY).await.map_err(failed)?;
+        Ok(Self { runs, unfinished, protections, audit, listed, outbox })
     }
 
     /// What the store shows otherwise than the model, as a text.
@@ -111,7 +150,9 @@ impl Seen {
         }
         let lists = two("protected users", &store.protections, &model.protections);
         let audits = two("audit", &store.audit, &model.audit);
-        if let Some(part) = [lists, audits].into_iter().find(|part| !part.is_empty()) {
+        let listed = two("lists", &store.listed, &model.listed);
+        let outboxes = two("outbox", &store.outbox, &model.outbox);
+        if let Some(part) = [lists, audits, listed, outboxes].into_iter().find(|part| !part.is_empty()) {
             return Some(part);
         }
         let order = |seen: &Self| {

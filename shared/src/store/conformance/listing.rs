@@ -163,7 +163,7 @@ pub async fn a_run_that_is_tried_again_has_not_ended_until_it_ends_again(fixture
     let began = steps.now();
     let run = steps.queue(&Submission::of_size(2)).await;
     steps.cancel(&run, 10).await;
-    assert_eq!(ids(steps.store.ended(&account(), began, 9).await.unwrap()), [run.clone()]);
+    assert_eq!(ids(steps.store.ended(&account(), began, 9).await.unwrap()), std::slice::from_ref(&run));
     assert_eq!(steps.reopen(&run, &[0, 1]).await, 2);
     assert_eq!(steps.store.ended(&account(), began, 9).await.unwrap(), []);
     steps.pass(Duration::from_secs(5)).await;

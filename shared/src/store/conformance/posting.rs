@@ -78,7 +78,7 @@ pub async fn a_message_comes_back_as_it_was_posted_and_is_due_at_once(fixture: &
         last: None,
     };
     let second = fixture.second_handle().await;
-    assert_eq!(all(&second).await, [posted.clone()]);
+    assert_eq!(all(&second).await, std::slice::from_ref(&posted));
     let taken = take_one(&second).await.posted;
     assert_eq!(taken, Posted { due: Some(steps.now().after(TTL)), ..posted });
 }

@@ -113,8 +113,12 @@ impl State {
     ) -> Result<(), StoreError> {
         let message = &delivery.posted.message;
         let kept = self.messages.get_mut(&(message.endpoint.clone(), message.id.clone()));
-        let held = kept.filter(|kept| kept.taken == delivery.token && kept.finished != delivery.token);
+        let held = kept.filter(|kept| kept.taken == delivery.token);
         let kept = held.ok_or_else(|| StoreError::LeaseLapsed(format!("message {}", message.id)))?;
+        if kept.finished == delivery.token {
+            // It did so before.
+            return Ok(());
+        }
         kept.finished = delivery.token;
         kept.posted.tries += 1;
         kept.posted.tried_at = Some(now);

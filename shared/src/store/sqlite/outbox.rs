@@ -117,10 +117,23 @@ pub(super) fn finish(step: &mut Step<'_>, delivery: &Delivery, tried: Tried, sai
              WHERE endpoint = ?1 AND id = ?2 AND taken = ?3 AND finished <> ?3",
         )?
         .execute(params![endpoint, id, delivery.token, step.now.as_millis(), said, word(state), due])?;
-    if finished == 0 {
+    if finished == 0 && !was_finished(step, delivery)? {
         return Err(StoreError::LeaseLapsed(format!("message {id}")).into());
     }
     Ok(())
+}
+
+/// Whether this very right was used up before, and nobody has had another since.
+fn was_finished(step: &Step<'_>, delivery: &Delivery) -> StepResult<bool> {
+    let Message { endpoint, id, .. } = &delivery.posted.message;
+    let found = step
+        .conn
+        .prepare_cached(
+            "SELECT 1 FROM messages WHERE endpoint = ?1 AND id = ?2 AND taken = ?3 AND finished = ?3",
+        )?
+        .query_row(params![endpoint, id, delivery.token], |_| Ok(()))
+        .optional()?;
+    Ok(found.is_some())
 }
 
 pub(super) fn list(
