@@ -20,6 +20,7 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         return Err(Failure::new(Exit::Configuration, format!("--listen: {problem}")));
     }
     somebody_may_call(config)?;
+    // Before anything is counted.
     metrics::record()?;
     let (store, address) = context.open_store().await?;
     let parts = Parts {
@@ -29,10 +30,11 @@ pub async fn serve(context: &Context, args: &ServeArgs) -> Outcome {
         clock: wiring::clock(),
         stop: context.stop.watch(),
     };
-    // Addresses before anything is worked: one that is taken should not cost a worker's start.
     let api = Api::new(parts);
     let metrics_listen = args.metrics_listen.or(config.serve.metrics_listen);
+    // Kept to the end of this function, so that the last seconds can be scraped, too.
     let _metrics = metrics_listen.map(|address| metrics::serve(address, api.scrape())).transpose()?;
+    // Before anything is worked: an address that is taken should not cost a worker's start.
     let server = Server::bind(api, listen)
         .map_err(|error| Failure { exit: Exit::Configuration, error: error.into() })?;
     let engine =

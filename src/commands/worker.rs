@@ -13,7 +13,7 @@ use crate::{
 
 /// Works the accounts asked for, or all, until Ctrl-C or SIGTERM; then lets calls in flight finish.
 pub async fn worker(context: &Context, args: &WorkerArgs) -> Outcome {
-    // Before anything is counted; served to the end of this function, so that the last seconds can be scraped, too.
+    // Before anything is counted; kept to the end of this function, so that the last seconds can be scraped, too.
     let _metrics = match args.metrics_listen {
         Some(address) => Some(metrics::serve(address, Scrape::of_process(metrics::record()?))?),
         None => None,

@@ -88,7 +88,7 @@ impl Following {
 
 /// The data of the event `end`.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[schema(as = RunEnd)]
 struct EndView<'a> {
     /// Which run.
     run: &'a str,
@@ -98,6 +98,7 @@ struct EndView<'a> {
 
 /// The data of the event `gap`: what happened between these numbers is not told, for it is too long ago.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gap)]
 struct GapView {
     /// The first number that is left out.
     from: u64,
@@ -188,9 +189,9 @@ enum ServiceEventData<'a> {
 /// once a second when something of it has changed. `event` is an entry of the audit about it: who paused it, that it began.
 /// `end` comes when the run is over, and the stream ends. A comment every 15 seconds keeps the connection open.
 ///
-/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice. What is
-/// more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a run and comes back is answered with
-/// 204, by which a browser's EventSource knows that it is over. A server that stops ends its streams at once.
+/// The id of an event is a number of the audit; `Last-Event-ID` goes on after it: no `event` is lost, and none comes twice; `0`
+/// begins with the first entry. What is more than 10,000 entries ago is named by a `gap` instead. Whoever has had the `end` of a
+/// run and comes back is answered with 204, by which a browser's EventSource knows that it is over. A server that stops ends its streams at once.
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "live",
     security(("bearer" = ["read"])),
     params(
