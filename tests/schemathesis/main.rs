@@ -59,13 +59,7 @@ fn finds_nothing(kind: Kind) {
     let settings = place.file("schemathesis.toml", settings(&token, &runs));
     let ended = schemathesis(&place, &settings, &served.url);
     let log = fs::read_to_string(place.path("serve.log")).unwrap();
-    assert!(
-        ended.code == Some(0),
-        "schemathesis ended with {:?}\n{}\n{}",
-        ended.code,
-        ended.out,
-        ended.err
-    );
+    assert!(ended.code == Some(0), "schemathesis ended with {:?}\n{}\n{}", ended.code, ended.out, ended.err);
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "the server's log:\n{log}");
 }
 
