@@ -1,7 +1,7 @@
 //! Somebody's word for a run that waits for it: apply, approve. Both name the plan that was seen.
 
 use usher_shared::{
-    Approval, Confirmation, Go, RunPhase, RunState, RunStatus, Timestamp,
+    Approval, Confirmation, Go, RunPhase, RunStatus, Timestamp,
     audit::AuditKind,
     identity::{PersonalToken, approval_text},
     plan::{Plan, PlanHash, PlanHasher, PlanPages},
@@ -24,14 +24,15 @@ pub enum Applied {
 /// # Errors
 /// [`SteerError::NoPlan`]; [`SteerError::Barred`] where it is over, being cancelled, or not looked up.
 pub fn can_be_applied(status: &RunStatus) -> Result<Applied, SteerError> {
-    match status.state() {
+    let barred = |barred| Err(SteerError::barred(status, barred));
+    match (status.phase, status.notes.plan.is_some()) {
         _ if !status.run.terms.plan => Err(SteerError::NoPlan(status.run.id.clone())),
-        _ if status.phase.is_over() || status.cancelled => {
-            Err(SteerError::barred(status, Barred::ApplyEnded))
-        }
+        _ if status.phase.is_over() || status.cancelled => barred(Barred::ApplyEnded),
         _ if status.notes.go.is_some() => Ok(Applied::Before),
-        RunState::Planned if status.notes.plan.is_some() => Ok(Applied::NotYet),
-        _ => Err(SteerError::barred(status, Barred::ApplyTooSoon)),
+        // A hold of the account is no matter of the plan: it goes on once that has ended.
+        (RunPhase::Resolved, true) if status.paused => barred(Barred::ApplyPaused),
+        (RunPhase::Resolved, true) => Ok(Applied::NotYet),
+        _ => barred(Barred::ApplyTooSoon),
     }
 }
 
@@ -102,7 +103,7 @@ pub async fn check_named(
     check_noted(&rehashed(store, status).await?, status)
 }
 
-/// Says that a plan is to be applied. The store refuses another hash than the run's.
+/// Says that a plan is to be applied. That it is what was seen is for [`check_named`] or [`same_as_noted`] to find out before.
 ///
 /// # Errors
 /// What the store answers.
@@ -147,7 +148,7 @@ pub async fn approve(
 #[cfg(test)]
 mod tests {
     use usher_shared::{
-        Counters, Effort, NewRun, PlanNote, Priority, RunNotes, Terms, identity::Proof,
+        Counters, Effort, Hold, HoldReason, NewRun, PlanNote, Priority, RunNotes, Terms, identity::Proof,
         store::memory::MemoryStore,
     };
 
@@ -195,6 +196,13 @@ mod tests {
     fn only_a_plan_that_waits_for_it_is_applied() {
         use RunPhase as P;
         let cancelled = RunStatus { cancelled: true, ..status(P::Resolved) };
+        let hold = Hold {
+            reason: HoldReason::Quota,
+            message: String::new(),
+            since: Timestamp::default(),
+            until: None,
+        };
+        let held = RunStatus { hold: Some(hold), ..status(P::Resolved) };
         let mut no_plan = status(P::Resolved);
         no_plan.run.terms.plan = false;
         let cases = [
@@ -207,8 +215,9 @@ mod tests {
             ),
             (
                 RunStatus { paused: true, ..status(P::Resolved) },
-                "run 20261121-k3f9zm is paused: it can be applied once everybody has been looked up",
+                "run 20261121-k3f9zm is paused: it can be applied once it is resumed",
             ),
+            (held, "NotYet"),
             (cancelled, "run 20261121-k3f9zm is being cancelled: plan again"),
             (applied(status(P::Finished)), "run 20261121-k3f9zm is finished: plan again"),
             (no_plan, "run 20261121-k3f9zm is no plan, but a run that goes on by itself"),

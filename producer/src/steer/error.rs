@@ -122,6 +122,8 @@ pub enum Barred {
     ApplyEnded,
     /// To be applied: everybody has not been looked up.
     ApplyTooSoon,
+    /// To be applied: it is paused.
+    ApplyPaused,
     /// To be approved: it is over, or being ended.
     ApproveEnded,
     /// To be approved: everybody has not been looked up.
@@ -139,6 +141,7 @@ impl fmt::Display for Barred {
             Self::Undo => "it can be undone once it is over",
             Self::ApplyEnded => "plan again",
             Self::ApplyTooSoon => "it can be applied once everybody has been looked up",
+            Self::ApplyPaused => "it can be applied once it is resumed",
             Self::ApproveEnded => "there is nothing to approve",
             Self::ApproveTooSoon => "it can be approved once everybody has been looked up",
         })

@@ -108,7 +108,7 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    let from = address(&request, api.config.serve.behind_proxy);
     let header = request.headers().get(header::AUTHORIZATION);
     let named = from.map_or_else(|| "unknown".to_owned(), |address| address.to_canonical().to_string());
     let caller = match known(&api.config, header.and_then(|value| value.to_str().ok()), named) {

@@ -52,6 +52,7 @@ fn cure(barred: Barred) -> &'static str {
         Barred::Pause
         | Barred::Retry
         | Barred::ApplyTooSoon
+        | Barred::ApplyPaused
         | Barred::ApproveEnded
         | Barred::ApproveTooSoon => "",
     }
@@ -94,6 +95,7 @@ mod tests {
             Barred::Undo,
             Barred::ApplyEnded,
             Barred::ApplyTooSoon,
+            Barred::ApplyPaused,
             Barred::ApproveEnded,
             Barred::ApproveTooSoon,
         ];
