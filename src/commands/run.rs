@@ -2,6 +2,7 @@
 
 use usher_shared::{RunId, store::SharedStore};
 
+use super::status::unfinished;
 use crate::{
     cli::{Ending, RunArgs, Submission},
     console,
@@ -43,8 +44,8 @@ pub async fn carry_out(context: &Context, order: &Order) -> Result<Ended, Failur
 
 /// Names the other unfinished runs: they are not touched, and should not be forgotten.
 async fn name_others(context: &Context, store: &SharedStore, own: &RunId) -> Result<(), Failure> {
-    for status in store.runs(None, 1000).await? {
-        if !status.phase.is_over() && status.run.id != *own {
+    for status in unfinished(store).await? {
+        if status.run.id != *own {
             console::hint(
                 context.global.quiet,
                 format_args!(

@@ -143,8 +143,11 @@ async fn pause_or_stop(context: &Context) -> bool {
 
 /// All runs that are not over, the newest first.
 pub async fn unfinished(store: &SharedStore) -> Result<Vec<RunStatus>, Failure> {
-    let mut runs = store.runs(None, 10_000).await?;
-    runs.retain(|status| !status.phase.is_over());
+    let mut runs = Vec::new();
+    for account in store.accounts().await? {
+        runs.extend(store.unfinished(&account).await?);
+    }
+    runs.sort_by_key(|status| std::cmp::Reverse((status.run.created_at, status.run.id.clone())));
     Ok(runs)
 }
 

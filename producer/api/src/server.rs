@@ -122,13 +122,18 @@ where
     tokio::select! {
         ended = &mut serving => return ended,
         // Nobody can tell it to stop any more, where the sender is gone.
-        _ = stop.wait_for(|stop| *stop) => handle.graceful_shutdown(Some(drain)),
+        _ = stop.wait_for(|stop| *stop) => handle.graceful_shutdown(None),
     }
-    let ended = serving.await;
-    let left = handle.connection_count();
-    if left > 0 {
-        tracing::warn!(left, "calls were cut off: drain_seconds is over");
-    }
+    let ended = match tokio::time::timeout(drain, &mut serving).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            // Counted before they are cut off.
+            let left = handle.connection_count();
+            tracing::warn!(left, "calls were cut off: drain_seconds is over");
+            handle.shutdown();
+            serving.await
+        }
+    };
     // What was cut off is taken out of the store again; where that takes longer, it expires there.
     if tokio::time::timeout(FORGET, api.limits().streams_ended()).await.is_err() {
         tracing::warn!("submissions that were cut off are left to expire in the store");

@@ -81,7 +81,7 @@ mod tests {
             ("ANN@x", None),
             ("me", None),
             ("a/b", None),
-            ("bob@x;eve@x", None),
+            ("bob;eve", None),
             ("ann@x", Some("activate")),
             ("bob@x", Some("fire")),
         ];
