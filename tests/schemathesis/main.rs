@@ -22,7 +22,7 @@ use usher_shared::identity::PersonalToken;
 use usher_simulator::zoom::{Population, Settings};
 
 /// Generated calls of each operation, in each phase; more with `USHER_SCHEMATHESIS_EXAMPLES`.
-const EXAMPLES: &str = "15";
+const EXAMPLES: &str = "30";
 
 /// Fixed, so that a test that passes today passes tomorrow; another with `USHER_SCHEMATHESIS_SEED`.
 const SEED: &str = "6";
