@@ -22,7 +22,7 @@ use usher_shared::identity::PersonalToken;
 use usher_simulator::zoom::{Population, Settings};
 
 /// Generated calls of each operation, in each phase; more with `USHER_SCHEMATHESIS_EXAMPLES`.
-const EXAMPLES: &str = "15";
+const EXAMPLES: &str = "30";
 
 /// Fixed, so that a test that passes today passes tomorrow; another with `USHER_SCHEMATHESIS_SEED`.
 const SEED: &str = "6";
@@ -43,7 +43,7 @@ fn finds_nothing(kind: Kind) {
     let token = PersonalToken::generate().unwrap();
     let rights = format!(
         "[tokens.tester]\nkey = \"{}\"\nroles = [\"submit\", \"operate\", \"approve\", \"read\"]\n\
-         [serve]\ncalls_per_second = 100000\n",
+         [serve]\ncalls_per_second = 100000\nunknown_calls_per_minute = 100000\n",
         token.key().unwrap()
     );
     let config = fs::read_to_string(place.path("usher.toml")).unwrap();
@@ -59,13 +59,7 @@ fn finds_nothing(kind: Kind) {
     let settings = place.file("schemathesis.toml", settings(&token, &runs));
     let ended = schemathesis(&place, &settings, &served.url);
     let log = fs::read_to_string(place.path("serve.log")).unwrap();
-    assert!(
-        ended.code == Some(0) && ended.out.contains("No issues found"),
-        "schemathesis ended with {:?}\n{}\n{}",
-        ended.code,
-        ended.out,
-        ended.err
-    );
+    assert!(ended.code == Some(0), "schemathesis ended with {:?}\n{}\n{}", ended.code, ended.out, ended.err);
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "the server's log:\n{log}");
 }
 
@@ -100,10 +94,10 @@ fn seed(place: &Workplace) -> Vec<String> {
 }
 
 /// The token is in a file, for what stands in a command line is seen by everybody. Half of the calls about a run are about one
-/// that is there.
+/// that is there. Of a stream the first event is read: the next one may be long in coming.
 fn settings(token: &PersonalToken, runs: &[String]) -> String {
     format!(
-        "[auth.openapi.bearer]\nbearer = {:?}\n\n[dictionaries.runs]\nvalues = {runs:?}\n\n\
+        "max-stream-events = 1\n[auth.openapi.bearer]\nbearer = {:?}\n\n[dictionaries.runs]\nvalues = {runs:?}\n\n\
          [parameters]\n\"path.run\" = {{ dictionary = \"runs\", probability = 0.5 }}\n",
         token.reveal()
     )

@@ -107,7 +107,7 @@ pub fn store(kind: Kind) -> &'static str {
 /// The call that a call repeats.
 fn repeats(call: usize, schedule: Schedule) -> usize {
     let turn = call / schedule.connections;
-    if turn > 0 && turn % REPEATS == 0 { call - schedule.connections } else { call }
+    if turn > 0 && turn.is_multiple_of(REPEATS) { call - schedule.connections } else { call }
 }
 
 fn callers(served: &Served, users: &[String], schedule: Schedule) -> Result<Vec<Caller<Submitted>>> {

@@ -195,7 +195,7 @@ enum ServiceEventData<'a> {
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "live",
     security(("bearer" = ["read"])),
     params(
-        ("run" = String, Path, description = "The run's id", example = "20261121-k3f9zm", pattern = "^[0-9]{8}-[0-9a-z]{6}$"),
+        ("run" = String, Path, description = "The run's id", example = "20261121-k3f9zm", pattern = "^[0-9]{8}-[2-9a-hj-km-np-tv-z]{6}$"),
         GoesOn,
         Following,
     ),
