@@ -1,10 +1,12 @@
 //! One simulated account: what becomes of a call from its arrival to its end.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use serde_json::json;
 
 use super::beside::{no_endpoint, path_digest, server_error, user_of};
 use super::control;
@@ -23,6 +25,7 @@ use crate::flight::InFlight;
 use crate::journal::{Journal, Place};
 use crate::message::{Call, Reply, decode_segment};
 use crate::record::{Change, Ending, Recorder, Report, Waiting};
+use crate::seeded::digest;
 use crate::server::{End, Travel, Vendor};
 
 const TRACKING: HeaderName = HeaderName::from_static("x-zm-trackingid");

@@ -16,8 +16,8 @@
 mod account;
 mod answer;
 mod answers;
-#[cfg(test)]
 mod beside;
+#[cfg(test)]
 mod caller;
 mod control;
 mod directory;

@@ -1,4 +1,4 @@
-use http::HeaderName;
+use http::{HeaderName, header};
 use serde_json::{Value, json};
 
 use super::super::caller::{Caller, json as body_of, replied, request};
