@@ -77,3 +77,19 @@ fn a_key_whose_call_is_still_on_its_way_is_busy_until_it_ends() {
         assert_eq!(place.usher(&["runs", "--json"]).succeeded().json().as_array().unwrap().len(), 1);
     }
 }
+
+#[test]
+fn what_was_taken_before_its_deadline_is_the_same_run_after_it() {
+    let (place, tokens) = place(Kind::Sqlite, 5);
+    let served = Served::start(&place, &["--work"]);
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let ann = json!({"user": place.ordinary()[0].email.to_string(), "deadline": soon.to_string()});
+    let many = json!({"account": "zoom-main", "action": "deactivate", "users": [ann["user"]], "deadline": ann["deadline"]});
+    let one = keyed(&served, &tokens.submit, "one", ONE, &ann).status(201).run();
+    let all = keyed(&served, &tokens.submit, "all", "/v1/runs", &many).status(201).run();
+    let passed = soon + jiff::SignedDuration::from_millis(500);
+    crate::support::wait_until("the deadline to pass", || jiff::Timestamp::now() > passed);
+    assert_eq!(keyed(&served, &tokens.submit, "one", ONE, &ann).status(200).run(), one);
+    assert_eq!(keyed(&served, &tokens.submit, "all", "/v1/runs", &many).status(200).run(), all);
+    keyed(&served, &tokens.submit, "another", ONE, &ann).problem(422, "invalid-input", "has passed");
+}

@@ -14,7 +14,7 @@ use usher_producer::{
     submit::{Claim, FillOptions, Key, Patience, Submitted},
     undo::{LeftOut, Why},
 };
-use usher_shared::{Priority, Request, RunId, RunStatus, Terms, view::StatusView};
+use usher_shared::{Priority, Request, RunId, RunStatus, Terms, Timestamp, view::StatusView};
 use utoipa::ToSchema;
 
 use super::{carried_out, who};
@@ -137,7 +137,7 @@ pub async fn undo_run(
 ) -> Result<Response, Problem> {
     let caller = caller.0;
     let undone = caller.run(&api, &run).await?;
-    let terms = terms(&api, body.and_then(|Json(body)| body).unwrap_or_default()).await?;
+    let terms = terms(body.and_then(|Json(body)| body).unwrap_or_default())?;
     can_be_undone(&undone)?;
     match key {
         None => plan(&api, &caller, undone, terms, Key::Content).await,
@@ -153,7 +153,7 @@ async fn keyed(
     terms: UndoTerms,
     key: IdempotencyKey,
 ) -> Result<Response, Problem> {
-    let key = Key::Client { scope: caller.name().to_owned(), key: key.into_text() };
+    let key = key.of(caller);
     let mut random = rand::make_rng::<StdRng>();
     let account = undone.run.account.clone();
     let claim = Claim::take(&api.store, &account, &key, &mut random, Patience::default()).await?;
@@ -192,6 +192,7 @@ async fn plan(
     terms: UndoTerms,
     key: Key,
 ) -> Result<Response, Problem> {
+    in_time(&terms.terms, api.now().await)?;
     if let Some(earlier) = undo_under_way(&api.store, &undone).await? {
         return Ok(answer(&earlier, None));
     }
@@ -233,29 +234,33 @@ fn options(api: &Api, caller: &Caller) -> FillOptions {
 }
 
 /// The terms, where they don't contradict themselves.
-async fn terms(api: &Api, body: UndoBody) -> Result<UndoTerms, Problem> {
+fn terms(body: UndoBody) -> Result<UndoTerms, Problem> {
     let UndoBody { reason, priority, not_before, deadline } = body;
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > 1_000) {
         return Err(Problem::new(Kind::InvalidInput, "the reason is longer than 1000 characters"));
     }
-    let now = api.now().await;
-    let refused = |detail: String| Err(Problem::new(Kind::InvalidInput, detail));
     let (begins, ends) = (not_before.map(|at| at.0), deadline.map(|at| at.0));
-    for (name, at) in [("not_before", begins), ("deadline", ends)] {
-        if let Some(at) = at.filter(|at| *at <= now) {
-            return refused(format!("{name} {at} has passed; it is {now} now"));
-        }
-    }
     if let (Some(begins), Some(ends)) = (begins, ends)
         && ends <= begins
     {
-        return refused(format!(
-            "the deadline {ends} is not after not_before {begins}, before which it must not begin"
-        ));
+        let detail =
+            format!("the deadline {ends} is not after not_before {begins}, before which it must not begin");
+        return Err(Problem::new(Kind::InvalidInput, detail));
     }
     let terms = Terms { not_before: begins, deadline: ends, ..Terms::default() };
     let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     Ok(UndoTerms { priority: priority.unwrap_or_default(), reason, terms })
+}
+
+/// Refuses times that have passed.
+fn in_time(terms: &Terms, now: Timestamp) -> Result<(), Problem> {
+    for (name, at) in [("not_before", terms.not_before), ("deadline", terms.deadline)] {
+        if let Some(at) = at.filter(|at| *at <= now) {
+            let detail = format!("{name} {at} has passed; it is {now} now");
+            return Err(Problem::new(Kind::InvalidInput, detail));
+        }
+    }
+    Ok(())
 }
 
 /// The run, new where somebody is said to be left out of it.

@@ -2,8 +2,12 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use usher_producer::submit::Key;
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    auth::Caller,
+    problem::{Kind, Problem},
+};
 
 /// The longest key, in characters.
 const LONGEST: usize = 200;
@@ -16,9 +20,9 @@ pub const HEADER: &str = "idempotency-key";
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The key as sent.
-    pub fn into_text(self) -> String {
-        self.0
+    /// What makes this caller's submissions under it the same. Keys of two tokens are never one.
+    pub fn of(self, caller: &Caller) -> Key {
+        Key::Client { scope: caller.name().to_owned(), key: self.0 }
     }
 
     fn read(text: &[u8]) -> Result<Self, Problem> {
@@ -63,7 +67,7 @@ mod tests {
     #[test]
     fn a_key_is_printable_and_short() {
         for good in ["a", "ticket 7", "8e03978e-40d5-43dd-bc93-6894a57f9324", &"x".repeat(LONGEST)] {
-            assert_eq!(IdempotencyKey::read(good.as_bytes()).unwrap().into_text(), good);
+            assert_eq!(IdempotencyKey::read(good.as_bytes()).unwrap().0, good);
         }
         for bad in ["", "  ", "a\tb", "käse", &"x".repeat(LONGEST + 1)] {
             assert_eq!(IdempotencyKey::read(bad.as_bytes()).unwrap_err().kind(), Kind::BadRequest, "{bad:?}");

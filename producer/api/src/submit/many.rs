@@ -83,7 +83,7 @@ pub async fn submit_run(
     let Query(query) = Query::<RunQuery>::from_request_parts(&mut parts, &api).await?;
     let said = Said::from(query);
     // Before a byte of the body is asked for.
-    said.description(&api, &caller.0).await?;
+    said.description(&api, &caller.0, key.as_ref()).await?;
     let place = api.limits().stream()?;
     let longest = usize::try_from(api.config.serve.max_stream_mib << 20).unwrap_or(usize::MAX);
     let rows = reader::rows(body, longest, IntakeOptions { format, action: said.action });

@@ -1,11 +1,12 @@
 //! What a caller says of all users of a submission: in the body's JSON, or in the query beside rows.
 
+use rand::rngs::StdRng;
 use serde::{Deserialize, Deserializer, de::Error as _};
-use usher_producer::submit::Description;
+use usher_producer::submit::{Claim, Description, Patience};
 use usher_shared::{AccountName, Action, Priority, Terms, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
-use super::users::UserEntry;
+use super::{key::IdempotencyKey, users::UserEntry};
 use crate::{
     Api,
     auth::Caller,
@@ -162,7 +163,12 @@ impl From<RunQuery> for Said {
 
 impl Said {
     /// The run as this caller asks for it, where it may.
-    pub async fn description(&self, api: &Api, caller: &Caller) -> Result<Description, Problem> {
+    pub async fn description(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Description, Problem> {
         caller.on(&self.account, &api.config)?;
         let refused = |detail: String| Err(Problem::new(Kind::InvalidInput, detail));
         if let Some(length) = self.reason.as_ref().map(|reason| reason.chars().count())
@@ -173,7 +179,10 @@ impl Said {
         if self.not_before.is_some() || self.deadline.is_some() {
             let now = api.now().await;
             for (name, at) in [("not_before", self.not_before), ("deadline", self.deadline)] {
-                if let Some(Moment(at)) = at.filter(|at| at.0 <= now) {
+                // What was taken before its time is the same run after it.
+                if let Some(Moment(at)) = at.filter(|at| at.0 <= now)
+                    && !self.was_taken(api, caller, key).await?
+                {
                     return refused(format!("{name} {at} has passed; it is {now} now"));
                 }
             }
@@ -204,6 +213,23 @@ impl Said {
             },
             ..Description::new(self.account.clone(), &caller.by())
         })
+    }
+
+    /// Whether a submission under this key is a run already.
+    async fn was_taken(
+        &self,
+        api: &Api,
+        caller: &Caller,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<bool, Problem> {
+        let Some(key) = key else { return Ok(false) };
+        let key = key.clone().of(caller);
+        let mut random = rand::make_rng::<StdRng>();
+        let claim = Claim::take(&api.store, &self.account, &key, &mut random, Patience::default()).await?;
+        let Some(claim) = claim else { return Ok(false) };
+        let known = claim.stands_for().is_some();
+        claim.release().await;
+        Ok(known)
     }
 }
 

@@ -57,7 +57,7 @@ pub async fn take_one(
 ) -> Result<Taken, Problem> {
     let (api, caller) = (api.clone(), caller.clone());
     to_its_end(async move {
-        let description = said.description(&api, &caller).await?;
+        let description = said.description(&api, &caller, key.as_ref()).await?;
         let key = how(key, &caller, said.plan);
         let options = options(&api, &caller);
         let (submitted, contents) =
@@ -94,7 +94,7 @@ async fn submit<R>(
 where
     R: Iterator<Item = Result<Row, IntakeError>> + Send + 'static,
 {
-    let description = said.description(api, caller).await?;
+    let description = said.description(api, caller, key.as_ref()).await?;
     let key = how(key, caller, said.plan);
     let mut random = rand::make_rng::<StdRng>();
     let claim = Claim::take(&api.store, &said.account, &key, &mut random, Patience::default()).await?;
@@ -149,10 +149,10 @@ where
     Ok(Taken::new(said.account, &contents, submitted))
 }
 
-/// What makes two submissions the same. Keys of two tokens are never one.
+/// What makes two submissions the same.
 fn how(key: Option<IdempotencyKey>, caller: &Caller, plan: bool) -> Key {
     match key {
-        Some(key) => Key::Client { scope: caller.name().to_owned(), key: key.into_text() },
+        Some(key) => key.of(caller),
         // What was planned yesterday is not what is there today.
         None if plan => Key::Fresh,
         None => Key::Content,
