@@ -68,7 +68,7 @@ fn a_store_of_a_newer_format_is_refused_with_both_numbers_and_the_cure() {
                 let _: () = set.query_async(&mut connection).await.unwrap();
             }),
         }
-        let supported = if kind == Kind::Sqlite { "up to 4" } else { "up to 3" };
+        let supported = if kind == Kind::Sqlite { "up to 5" } else { "up to 3" };
         let file = place.csv("leavers.csv", &place.ordinary());
         let run = words(file.to_str().unwrap(), &["--yes"]);
         for words in [&["runs"][..], &["status", "20261121-k3f9zm"], &["worker"], &run] {

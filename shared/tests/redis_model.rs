@@ -38,5 +38,5 @@ fn the_store_on_redis_does_what_the_model_does() {
         database += 1;
         OnRedis { url: format!("{}/{}", server.url(), database - 1), clock }
     };
-    model::compare("tests/redis_model.regressions", 25, world, |model| model);
+    model::compare("tests/redis_model.regressions", 30, world, |model| model);
 }

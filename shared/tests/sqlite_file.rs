@@ -113,10 +113,10 @@ fn a_store_that_a_newer_usher_wrote_is_refused_and_left_as_it_is() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 4 }), "{error:?}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, supported: 5 }), "{error:?}");
     let words = error.to_string();
     assert!(
-        words.contains("99") && words.contains("up to 4") && words.contains("use a newer usher"),
+        words.contains("99") && words.contains("up to 5") && words.contains("use a newer usher"),
         "{words}"
     );
     assert_eq!(fs::read(&path).unwrap(), before);

@@ -32,5 +32,5 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn the_embedded_store_does_what_the_model_does() {
     let world = |clock| OnFile { folder: folder(), clock };
-    model::compare("tests/sqlite_model.regressions", 25, world, MemoryStore::like_the_embedded);
+    model::compare("tests/sqlite_model.regressions", 30, world, MemoryStore::like_the_embedded);
 }

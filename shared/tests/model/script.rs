@@ -201,7 +201,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => steering(),
         2 => guarding(),
         2 => once_more(),
-        5 => serving(),
+        3 => serving(),
         4 => moment().prop_map(|(to, off)| Op::Pass { to, off }),
     ];
     (op, prop::bool::weighted(0.1), any::<u8>()).prop_map(|(op, twice, by)| Step { op, twice, by })
