@@ -22,6 +22,7 @@ pub mod server;
 mod state;
 mod steer;
 mod submit;
+mod times;
 pub mod tls;
 
 pub use routes::routes;

@@ -18,7 +18,7 @@ pub const MESSAGE_REMEMBERED: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 pub struct Message {
     /// To whom: a name in the configuration, `[webhooks.NAME]`.
     pub endpoint: String,
-    /// Made of what happened, the same whoever finds it out: `run.finished/20261121-k3f9zm/1763750000000`.
+    /// Made of what happened, the same whoever finds it out: `run_finished/20261121-k3f9zm/1763750000000`.
     pub id: String,
     /// The kind of event: `run.finished`.
     pub kind: String,

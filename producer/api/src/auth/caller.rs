@@ -12,7 +12,7 @@ use axum::{
 };
 use http::header;
 use subtle::ConstantTimeEq;
-use usher_producer::submit::Signer;
+use usher_producer::submit::{FillOptions, Signer};
 use usher_shared::{
     AccountName, RunId, RunStatus,
     config::{Config, TokenConfig},
@@ -65,6 +65,11 @@ impl Caller {
     /// Proves who submits.
     pub fn signer(&self) -> Signer {
         Signer { by: self.0.name.clone(), token: self.0.token.clone() }
+    }
+
+    /// How what it submits is put into the store, signed with its token.
+    pub fn fill_options(&self, api: &Api) -> FillOptions {
+        FillOptions { clock: Arc::clone(&api.clock), signer: Some(self.signer()), ..FillOptions::default() }
     }
 
     /// Whether it may do anything for this account.

@@ -1,7 +1,5 @@
 //! Undo: a run that puts back whom another changed.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -14,7 +12,7 @@ use usher_producer::{
     submit::{Claim, FillOptions, Key, Patience, Submitted},
     undo::{LeftOut, Why},
 };
-use usher_shared::{Priority, Request, RunId, RunStatus, Terms, Timestamp, view::StatusView};
+use usher_shared::{Priority, Request, RunId, RunStatus, Terms, view::StatusView};
 use utoipa::ToSchema;
 
 use super::{carried_out, who};
@@ -23,7 +21,8 @@ use crate::{
     auth::{As, Caller, ToSubmit},
     extract::{Json, Path},
     problem::{Kind, Problem, ProblemBody},
-    submit::{IdempotencyKey, Moment, SentKey},
+    submit::{IdempotencyKey, SentKey},
+    times::{self, Moment, in_order, in_time},
 };
 
 /// Users named who are left out, at most.
@@ -192,7 +191,7 @@ async fn plan(
     terms: UndoTerms,
     key: Key,
 ) -> Result<Response, Problem> {
-    in_time(&terms.terms, api.now().await)?;
+    in_time(terms.terms.not_before, terms.terms.deadline, api.now().await)?;
     if let Some(earlier) = undo_under_way(&api.store, &undone).await? {
         return Ok(answer(&earlier, None));
     }
@@ -205,7 +204,7 @@ async fn plan(
         let detail = format!("run {} changed nobody who could be put back{others}", undone.run.id);
         return Err(Problem::new(Kind::WrongState, detail).about(&undone.run.id));
     }
-    let (store, who, options) = (api.store.clone(), who(caller), options(api, caller));
+    let (store, who, options) = (api.store.clone(), who(caller), caller.fill_options(api));
     let submitted = carried_out(async move {
         submit(Undoing { undone: &undone, terms, who }, &store, requests, key, options).await
     });
@@ -229,38 +228,14 @@ async fn submit(
     undoing.submit(store, requests, key, options).await
 }
 
-fn options(api: &Api, caller: &Caller) -> FillOptions {
-    FillOptions { clock: Arc::clone(&api.clock), signer: Some(caller.signer()), ..FillOptions::default() }
-}
-
 /// The terms, where they don't contradict themselves.
 fn terms(body: UndoBody) -> Result<UndoTerms, Problem> {
     let UndoBody { reason, priority, not_before, deadline } = body;
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 1_000) {
-        return Err(Problem::new(Kind::InvalidInput, "the reason is longer than 1000 characters"));
-    }
+    let reason = times::reason(reason.as_deref())?;
     let (begins, ends) = (not_before.map(|at| at.0), deadline.map(|at| at.0));
-    if let (Some(begins), Some(ends)) = (begins, ends)
-        && ends <= begins
-    {
-        let detail =
-            format!("the deadline {ends} is not after not_before {begins}, before which it must not begin");
-        return Err(Problem::new(Kind::InvalidInput, detail));
-    }
+    in_order(begins, ends)?;
     let terms = Terms { not_before: begins, deadline: ends, ..Terms::default() };
-    let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     Ok(UndoTerms { priority: priority.unwrap_or_default(), reason, terms })
-}
-
-/// Refuses times that have passed.
-fn in_time(terms: &Terms, now: Timestamp) -> Result<(), Problem> {
-    for (name, at) in [("not_before", terms.not_before), ("deadline", terms.deadline)] {
-        if let Some(at) = at.filter(|at| *at <= now) {
-            let detail = format!("{name} {at} has passed; it is {now} now");
-            return Err(Problem::new(Kind::InvalidInput, detail));
-        }
-    }
-    Ok(())
 }
 
 /// The run, new where somebody is said to be left out of it.

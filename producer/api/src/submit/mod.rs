@@ -14,7 +14,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::Api;
 
 pub use key::{IdempotencyKey, SentKey};
-pub use said::Moment;
 
 /// These calls.
 pub fn router() -> OpenApiRouter<Api> {

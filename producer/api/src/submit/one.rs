@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     answer::Taken,
     key::{IdempotencyKey, SentKey},
-    said::{Moment, PriorityWord, Said},
+    said::Said,
     take::take_one,
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     auth::{As, Caller, ToSubmit},
     extract::{Json, Path},
     problem::{Kind, Problem, ProblemBody},
+    times::Moment,
 };
 
 /// One user
@@ -35,7 +36,6 @@ pub struct OneUser {
     reason: Option<String>,
     /// How soon. Default: `urgent`, which overtakes all that is not.
     #[serde(default)]
-    #[schema(value_type = Option<PriorityWord>)]
     priority: Option<Priority>,
     /// If it is not done by then, it ends as expired: a time with its offset.
     #[serde(default)]

@@ -1,20 +1,18 @@
 //! What a caller says of all users of a submission: in the body's JSON, or in the query beside rows.
 
 use rand::rngs::StdRng;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use usher_producer::submit::{Claim, Description, Patience};
-use usher_shared::{AccountName, Action, Priority, Terms, Timestamp};
+use usher_shared::{AccountName, Action, Priority, Terms};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{key::IdempotencyKey, users::UserEntry};
 use crate::{
     Api,
     auth::Caller,
-    problem::{Kind, Problem},
+    problem::Problem,
+    times::{self, Moment, in_order, in_time},
 };
-
-/// The longest reason of a run, in characters.
-const LONGEST_REASON: usize = 1_000;
 
 /// A run of users who are listed in the body
 #[derive(Debug, Deserialize, ToSchema)]
@@ -25,11 +23,10 @@ pub struct RunBody {
     account: AccountName,
     /// What is wanted of all of them; without it, each says so.
     #[serde(default)]
-    #[schema(value_type = Option<ActionWord>)]
     action: Option<Action>,
     /// How soon: every urgent user before every normal one, every normal one before bulk. Default: `normal`.
     #[serde(default)]
-    #[schema(value_type = PriorityWord, required = false)]
+    #[schema(required = false)]
     priority: Priority,
     /// Why, in the submitter's words.
     #[serde(default)]
@@ -64,11 +61,11 @@ pub struct RunQuery {
     account: AccountName,
     /// What is wanted of all of them; without it, each row says so.
     #[serde(default)]
-    #[param(value_type = Option<ActionWord>)]
+    #[param(inline)]
     action: Option<Action>,
     /// How soon. Default: `normal`.
     #[serde(default)]
-    #[param(value_type = Option<PriorityWord>)]
+    #[param(value_type = Option<Priority>, inline)]
     priority: Priority,
     /// Why, in the submitter's words.
     #[serde(default)]
@@ -90,46 +87,6 @@ pub struct RunQuery {
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     skip_invalid: bool,
-}
-
-/// What is wanted
-#[derive(ToSchema)]
-#[schema(as = Action, rename_all = "snake_case")]
-#[allow(dead_code, reason = "stands for usher_shared::Action in the description")]
-pub enum ActionWord {
-    Deactivate,
-    Activate,
-}
-
-/// How soon
-#[derive(ToSchema)]
-#[schema(as = Priority, rename_all = "snake_case")]
-#[allow(dead_code, reason = "stands for usher_shared::Priority in the description")]
-pub enum PriorityWord {
-    Urgent,
-    Normal,
-    Bulk,
-}
-
-/// A time by RFC 3339, whose offset leaves no doubt when it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment(pub Timestamp);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        // In a query an unescaped + is read as a blank, and no offset begins with one.
-        let text = text.replace(' ', "+");
-        // A zone in brackets is no part of RFC 3339.
-        let instant = text.parse::<jiff::Timestamp>().ok().filter(|_| !text.contains('['));
-        let instant = instant.ok_or_else(|| {
-            let text: String = text.chars().take(60).collect();
-            D::Error::custom(format!(
-                "{text:?} is no time with an offset: write it as 2026-12-24T17:00:00+01:00 or 2026-12-24T16:00:00Z"
-            ))
-        })?;
-        Ok(Self(Timestamp::from_millis(instant.as_millisecond())))
-    }
 }
 
 /// What is said of all users of a submission, checked as far as it can be without them.
@@ -170,47 +127,22 @@ impl Said {
         key: Option<&IdempotencyKey>,
     ) -> Result<Description, Problem> {
         caller.on(&self.account, &api.config)?;
-        let refused = |detail: String| Err(Problem::new(Kind::InvalidInput, detail));
-        if let Some(length) = self.reason.as_ref().map(|reason| reason.chars().count())
-            && length > LONGEST_REASON
+        let reason = times::reason(self.reason.as_deref())?;
+        let (begins, ends) = (self.not_before.map(|at| at.0), self.deadline.map(|at| at.0));
+        in_order(begins, ends)?;
+        if (begins.is_some() || ends.is_some())
+            && let Err(passed) = in_time(begins, ends, api.now().await)
+            // What was taken before its time is the same run after it.
+            && !self.was_taken(api, caller, key).await?
         {
-            return refused(format!("the reason is {length} characters long; at most {LONGEST_REASON}"));
-        }
-        if self.not_before.is_some() || self.deadline.is_some() {
-            let now = api.now().await;
-            for (name, at) in [("not_before", self.not_before), ("deadline", self.deadline)] {
-                // What was taken before its time is the same run after it.
-                if let Some(Moment(at)) = at.filter(|at| at.0 <= now)
-                    && !self.was_taken(api, caller, key).await?
-                {
-                    return refused(format!("{name} {at} has passed; it is {now} now"));
-                }
-            }
-            if let (Some(begin), Some(end)) = (self.not_before, self.deadline)
-                && end.0 <= begin.0
-            {
-                return refused(format!(
-                    "the deadline {} is not after not_before {}, before which it must not begin",
-                    end.0, begin.0
-                ));
-            }
+            return Err(passed);
         }
         Ok(Description {
             priority: self.priority,
-            reason: self
-                .reason
-                .as_deref()
-                .map(str::trim)
-                .filter(|reason| !reason.is_empty())
-                .map(str::to_owned),
+            reason,
             from: Some(caller.from()),
             source: Some("api".to_owned()),
-            terms: Terms {
-                plan: self.plan,
-                not_before: self.not_before.map(|at| at.0),
-                deadline: self.deadline.map(|at| at.0),
-                ..Terms::default()
-            },
+            terms: Terms { plan: self.plan, not_before: begins, deadline: ends, ..Terms::default() },
             ..Description::new(self.account.clone(), &caller.by())
         })
     }
@@ -230,24 +162,5 @@ impl Said {
         let known = claim.stands_for().is_some();
         claim.release().await;
         Ok(known)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_an_offset_and_nothing_else() {
-        let read = |text: &str| serde_json::from_value::<Moment>(text.into());
-        let christmas = Moment(Timestamp::from_millis(1_798_128_000_000));
-        for same in ["2026-12-24T16:00:00Z", "2026-12-24T17:00:00+01:00", "2026-12-24T17:00:00 01:00"] {
-            assert_eq!(read(same).unwrap(), christmas, "{same}");
-        }
-        for bad in
-            ["", "tomorrow", "2026-12-24", "2026-12-24T17:00:00", "2026-12-24T17:00:00+01:00[Europe/Berlin]"]
-        {
-            assert!(read(bad).unwrap_err().to_string().contains("with an offset"), "{bad}");
-        }
     }
 }

@@ -59,17 +59,13 @@ pub async fn take_one(
     to_its_end(async move {
         let description = said.description(&api, &caller, key.as_ref()).await?;
         let key = how(key, &caller, said.plan);
-        let options = options(&api, &caller);
+        let options = caller.fill_options(&api);
         let (submitted, contents) =
             submit_at_once(&api.store, description, vec![request], key, options).await?;
         tracing::info!(run = %submitted.run(), account = %said.account, requests = 1, "submitted");
         Ok(Taken::new(said.account, &contents, submitted))
     })
     .await
-}
-
-fn options(api: &Api, caller: &Caller) -> FillOptions {
-    FillOptions { clock: Arc::clone(&api.clock), signer: Some(caller.signer()), ..FillOptions::default() }
 }
 
 async fn to_its_end(
@@ -127,7 +123,7 @@ where
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         })),
-        ..options(api, caller)
+        ..caller.fill_options(api)
     };
     let filled = Draft::fill(&api.store, description, rows, options).await?;
     let contradictions = contradictions.load(Ordering::Relaxed);

@@ -25,7 +25,7 @@ pub struct UserObject {
     user: String,
     /// What is wanted, where the run does not say it for all.
     #[serde(default)]
-    #[schema(value_type = Option<super::said::ActionWord>)]
+    #[schema(value_type = Option<usher_shared::Action>)]
     action: Option<String>,
     /// Why, in the submitter's words.
     #[serde(default)]
