@@ -52,3 +52,19 @@ fn one_stream_more_than_is_allowed_is_told_to_come_again() {
     drop(stream);
     wait_until("the place to be free", || matches!(send().status, 200 | 201));
 }
+
+#[test]
+fn behind_a_proxy_the_audit_names_the_address_that_the_proxy_put_last_and_else_the_connections() {
+    for (line, expected) in [("behind_proxy = true", "192.0.2.7"), ("behind_proxy = false", "127.0.0.1")] {
+        let (place, tokens) = place(Kind::Sqlite, 3);
+        serve_lines(&place, line);
+        let served = Served::start(&place, &[]);
+        let call = served.call("POST", "/v1/accounts/zoom-main/deactivate", Some(&tokens.submit));
+        let call = call.header("x-forwarded-for", "10.0.0.1, 192.0.2.7");
+        served.send(call.json(&json!({"user": "ann@corp.example"}))).status(201);
+        let audit = place.usher(&["audit", "export"]).succeeded().out;
+        let submitted: serde_json::Value =
+            audit.lines().map(|line| serde_json::from_str(line).unwrap()).next().unwrap();
+        assert!(submitted.to_string().contains(&format!("\"from\":\"{expected}\"")), "{line}: {audit}");
+    }
+}
